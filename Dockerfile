@@ -1,0 +1,28 @@
+# One image for every role: docker run … toolferry api | worker | gateway. TypeScript runs as it is; nothing is compiled.
+FROM node:26-slim AS base
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+
+# The Prisma clients are generated with the development dependencies, which stay in this stage.
+FROM base AS generated
+RUN npm ci --ignore-scripts
+COPY . .
+RUN node scripts/generate.ts
+
+FROM base
+ENV NODE_ENV=production
+RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
+COPY src ./src
+COPY workflows ./workflows
+COPY activities ./activities
+COPY prisma ./prisma
+COPY --from=generated /app/src/store/generated ./src/store/generated
+RUN mkdir -p /var/lib/toolferry && chown node:node /var/lib/toolferry
+ENV TOOLFERRY_HOST=0.0.0.0 TOOLFERRY_PORT=8080 TOOLFERRY_DATA_DIR=/var/lib/toolferry
+USER node
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.TOOLFERRY_PORT + '/readyz').then((r) => { process.exitCode = r.ok ? 0 : 1 }, () => { process.exitCode = 1 })"]
+ENTRYPOINT ["node", "src/main.ts"]
+CMD ["api"]

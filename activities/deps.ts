@@ -1,0 +1,44 @@
+import type { EgressPolicy } from '../src/egress/policy.ts'
+import type { HeldPlatform } from '../src/platforms/registry.ts'
+import type { Store } from '../src/store/store.ts'
+import type { Logger } from '../src/telemetry/logger.ts'
+
+/** What the activities need from outside. Built once by a role. */
+export type ActivityDeps = {
+  store: Store
+  egress: EgressPolicy
+  logger: Logger
+  /** An adapter for a registered platform, with its present credential. Throws CredentialRefused when there is none. */
+  holdPlatform: (platformId: string) => Promise<HeldPlatform>
+  /** Origin where this worker reaches the gateway, e.g. http://127.0.0.1:8080. */
+  gatewayUrl: () => string
+  /** Origin that platforms call, unless the platform has one of its own. */
+  publicUrl: () => string
+  /** Names this process in leases. */
+  workerId: string
+  limits: ActivityLimits
+}
+
+export type ActivityLimits = {
+  /** Spaces worked on at the same time in one run. */
+  spaceConcurrency: number
+  /** How often a target is tried before it counts as failed. */
+  targetAttempts: number
+  /** A space's lease; longer than the longest single call to a platform. */
+  leaseMs: number
+  /** How long to wait for another run to leave a space. */
+  leaseWaitMs: number
+  /** How long a run waits for a new credential. */
+  credentialWaitMs: number
+  /** One MCP handshake or one page of tools. */
+  mcpTimeoutMs: number
+}
+
+export const DEFAULT_LIMITS: ActivityLimits = {
+  spaceConcurrency: 8,
+  targetAttempts: 5,
+  leaseMs: 90_000,
+  leaseWaitMs: 10 * 60_000,
+  credentialWaitMs: 24 * 3_600_000,
+  mcpTimeoutMs: 30_000,
+}

@@ -1,0 +1,228 @@
+import { z } from '@hono/zod-openapi'
+import { DEPLOYMENT_STATES } from '../domain/states.ts'
+import { listAudit } from '../store/audit.ts'
+import { countDeployments } from '../store/deployments.ts'
+import { listJournalEntries } from '../store/journal.ts'
+import { listOpenSyncs } from '../store/syncs.ts'
+import type { Api } from './context.ts'
+import type { ApiDeps } from './deps.ts'
+import { pageOf, pageQuery } from './pagination.ts'
+import { defineRoute, json } from './route.ts'
+import { idSchema, iso, timestamp } from './schemas.ts'
+import { showSync, syncSchema } from './sync-schemas.ts'
+
+/** What only looks: overview, audit, the gateway's journal, settings. */
+
+const MAX_RUNS_SHOWN = 20
+
+const attentionSchema = z
+  .object({
+    kind: z.enum(['platform_credential', 'run_waiting', 'drifted', 'failed', 'conflict']),
+    message: z.string(),
+    platformId: idSchema.nullable(),
+    syncId: idSchema.nullable(),
+    count: z.int(),
+  })
+  .openapi('Attention')
+
+const overviewRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/overview',
+  operationId: 'getOverview',
+  tags: ['observe'],
+  summary: 'Counts, runs that are going on, and what needs attention',
+  responses: {
+    200: json(
+      z
+        .object({
+          platforms: z.int(),
+          spaces: z.int(),
+          instances: z.int(),
+          bindings: z.int(),
+          deployments: z
+            .object({ total: z.int() })
+            .extend(Object.fromEntries(DEPLOYMENT_STATES.map((state) => [state, z.int()]))),
+          runs: z.array(syncSchema),
+          attention: z.array(attentionSchema),
+        })
+        .openapi('Overview'),
+      'The overview',
+    ),
+  },
+})
+
+const auditRoute = defineRoute('admin', {
+  method: 'get',
+  path: '/api/v1/audit',
+  operationId: 'listAudit',
+  tags: ['observe'],
+  summary: 'Who did what: field names, never values; the newest first',
+  request: {
+    query: pageQuery.extend({
+      resource: z.string().max(32).optional(),
+      resourceId: z.string().max(191).optional(),
+      actor: z.string().max(191).optional(),
+      action: z.string().max(64).optional(),
+    }),
+  },
+  responses: {
+    200: json(
+      pageOf(
+        z
+          .object({
+            id: idSchema,
+            at: timestamp,
+            actor: z.string(),
+            actorId: z.string().nullable(),
+            action: z.string(),
+            resource: z.string(),
+            resourceId: z.string().nullable(),
+            fields: z.array(z.string()),
+            outcome: z.enum(['allowed', 'refused']),
+            requestId: z.string().nullable(),
+          })
+          .openapi('AuditEvent'),
+      ),
+      'Audit events',
+    ),
+  },
+})
+
+const logsRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/gateway/logs',
+  operationId: 'listGatewayLogs',
+  tags: ['observe'],
+  summary: 'The gateway’s journal: who called what, never a value; the newest first',
+  request: { query: pageQuery.extend({ instanceId: idSchema.optional(), bindingId: idSchema.optional() }) },
+  responses: {
+    200: json(
+      pageOf(
+        z
+          .object({
+            id: idSchema,
+            at: timestamp,
+            instanceId: idSchema,
+            bindingId: idSchema.nullable(),
+            tokenId: idSchema.nullable(),
+            method: z.string(),
+            toolName: z.string().nullable(),
+            status: z.int(),
+            errorCode: z.string().nullable(),
+            requestBytes: z.int(),
+            responseBytes: z.int(),
+            durationMs: z.int(),
+            traceId: z.string(),
+          })
+          .openapi('GatewayLogEntry'),
+      ),
+      'Journal entries',
+    ),
+  },
+})
+
+const settingsRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/settings',
+  operationId: 'getSettings',
+  tags: ['observe'],
+  summary: 'Facts of this installation',
+  responses: {
+    200: json(
+      z
+        .object({
+          version: z.string(),
+          publicUrl: z.string(),
+          gatewayUrl: z.string(),
+          storeEngine: z.enum(['sqlite', 'mysql']),
+          temporal: z.object({
+            address: z.string(),
+            namespace: z.string(),
+            uiUrl: z.string().nullable(),
+            embedded: z.boolean(),
+          }),
+        })
+        .openapi('Settings'),
+      'Settings',
+    ),
+  },
+})
+
+export function registerObserve(app: Api, deps: ApiDeps): void {
+  const { store } = deps
+
+  app.openapi(overviewRoute, async (c) => {
+    const [platforms, spaces, instances, bindings, deployments, runs] = await Promise.all([
+      store.db.platform.count(),
+      store.db.space.count(),
+      store.db.mcpInstance.count({ where: { status: { not: 'deleted' } } }),
+      store.db.binding.count(),
+      countDeployments(store),
+      listOpenSyncs(store),
+    ])
+    const shown = runs.slice(-MAX_RUNS_SHOWN).map((run) => showSync(deps, run))
+    const attention = await attentionOf(deps)
+    return c.json({ platforms, spaces, instances, bindings, deployments, runs: shown, attention }, 200)
+  })
+
+  app.openapi(auditRoute, async (c) => {
+    const page = await listAudit(store, c.req.valid('query'))
+    return c.json(
+      { items: page.items.map((event) => ({ ...event, at: iso(event.at) })), nextCursor: page.nextCursor },
+      200,
+    )
+  })
+
+  app.openapi(logsRoute, async (c) => {
+    const page = await listJournalEntries(store, c.req.valid('query'))
+    return c.json(
+      { items: page.items.map((entry) => ({ ...entry, at: iso(entry.at) })), nextCursor: page.nextCursor },
+      200,
+    )
+  })
+
+  app.openapi(settingsRoute, (c) => {
+    const { version, publicUrl, gatewayUrl, storeEngine, temporal } = deps.facts
+    return c.json({ version, publicUrl, gatewayUrl, storeEngine, temporal }, 200)
+  })
+}
+
+async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchema>[]> {
+  const { db } = deps.store
+  const [platforms, waiting, groups] = await Promise.all([
+    db.platform.findMany({ where: { credentialState: { in: ['none', 'refused', 'expired'] } }, take: 50 }),
+    db.sync.findMany({
+      where: { state: 'waiting_for_credential' },
+      select: { id: true, platformId: true, name: true },
+      take: 50,
+    }),
+    db.deployment.groupBy({
+      by: ['platformId', 'state'],
+      where: { state: { in: ['drifted', 'failed', 'conflict'] } },
+      _count: { _all: true },
+    }),
+  ])
+  return [
+    ...platforms.map((row) => ({
+      kind: 'platform_credential' as const,
+      message: `The platform "${row.name}" has no working credential (${row.credentialState}).`,
+      platformId: row.id,
+      syncId: null,
+      count: 1,
+    })),
+    ...waiting.map((row) => ({
+      kind: 'run_waiting' as const,
+      message: `The run "${row.name}" waits for a new credential.`,
+      platformId: row.platformId,
+      syncId: row.id,
+      count: 1,
+    })),
+    ...groups.map((group) => ({
+      kind: group.state as 'drifted' | 'failed' | 'conflict',
+      message: `${group._count._all} ${group.state} on one platform.`,
+      platformId: group.platformId,
+      syncId: null,
+      count: group._count._all,
+    })),
+  ]
+}

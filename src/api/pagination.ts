@@ -1,0 +1,15 @@
+import { z } from '@hono/zod-openapi'
+
+/** Lists are `{items, nextCursor}`; the cursors are the store's and opaque. */
+
+export const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50).openapi({ description: 'Items a page, 1 to 200.' }),
+  cursor: z.string().max(500).optional().openapi({ description: 'nextCursor of the page before.' }),
+})
+
+export function pageOf<T extends z.ZodType>(item: T) {
+  return z.object({
+    items: z.array(item),
+    nextCursor: z.string().nullable().openapi({ description: 'Null on the last page.' }),
+  })
+}

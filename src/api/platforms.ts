@@ -1,0 +1,397 @@
+import { z } from '@hono/zod-openapi'
+import type { PlatformCheck } from '../platforms/platform.ts'
+import {
+  clearCredential,
+  createPlatform,
+  deletePlatform,
+  findPlatformByRemoteKey,
+  getPlatform,
+  listPlatforms,
+  type PlatformRecord,
+  setCredential,
+  setCredentialState,
+  setPlatformChecked,
+  updatePlatform,
+} from '../store/platforms.ts'
+import { listSpaces, upsertSpaces } from '../store/spaces.ts'
+import type { Api } from './context.ts'
+import { hasRole } from './context.ts'
+import type { ApiDeps, PlatformTarget } from './deps.ts'
+import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
+import { signalOpenRuns } from './open-runs.ts'
+import { pageOf, pageQuery } from './pagination.ts'
+import {
+  allowedSettings,
+  checkFailed,
+  credentialStateOf,
+  difyRemoteKey,
+  refreshSpaces,
+  savedTarget,
+  unsupportedPlatform,
+  withPlatform,
+} from './platform-check.ts'
+import {
+  checkSchema,
+  credentialInput,
+  type DifyInput,
+  type DifySettings,
+  difySettings,
+  type PlatformPatch,
+  platformInput,
+  platformPatch,
+  platformSchema,
+} from './platform-schemas.ts'
+import { ApiProblem, invalidField, notFound } from './problem.ts'
+import { body, defineRoute, json } from './route.ts'
+import { flagQuery, idParam, iso, isoOrNull } from './schemas.ts'
+import { showSpace, spaceSchema } from './spaces.ts'
+
+const tags = ['platforms']
+const forceQuery = z.object({ force: flagQuery.openapi({ description: 'Save it although the check fails.' }) })
+const saved = { 200: json(platformSchema, 'The platform') }
+
+const listRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/platforms',
+  operationId: 'listPlatforms',
+  tags,
+  summary: 'Platforms',
+  request: { query: pageQuery.extend({ kind: z.enum(['dify', 'coze']).optional() }) },
+  responses: { 200: json(pageOf(platformSchema), 'Platforms') },
+})
+
+const createRoute = defineRoute(
+  'admin',
+  {
+    method: 'post',
+    path: '/api/v1/platforms',
+    operationId: 'createPlatform',
+    tags,
+    summary: 'Register a platform; its connection is checked first',
+    request: { query: forceQuery, body: body(platformInput) },
+    responses: { 201: json(platformSchema, 'Registered') },
+  },
+  { resource: 'platform', action: 'create' },
+)
+
+const checkUnsavedRoute = defineRoute(
+  'admin',
+  {
+    method: 'post',
+    path: '/api/v1/platforms/check',
+    operationId: 'checkUnsavedPlatform',
+    tags,
+    summary: 'Check a platform without saving it',
+    request: { body: body(platformInput) },
+    responses: { 200: json(checkSchema, 'What was found') },
+  },
+  { resource: 'platform', action: 'check' },
+)
+
+const getRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/platforms/{id}',
+  operationId: 'getPlatform',
+  tags,
+  summary: 'A platform',
+  request: { params: idParam },
+  responses: saved,
+})
+
+const patchRoute = defineRoute(
+  'admin',
+  {
+    method: 'patch',
+    path: '/api/v1/platforms/{id}',
+    operationId: 'updatePlatform',
+    tags,
+    summary: 'Change a platform; another address or user drops the password, which must be given again',
+    request: { params: idParam, headers: ifMatchHeader, query: forceQuery, body: body(platformPatch) },
+    responses: saved,
+  },
+  { resource: 'platform', action: 'update' },
+)
+
+const deleteRoute = defineRoute(
+  'admin',
+  {
+    method: 'delete',
+    path: '/api/v1/platforms/{id}',
+    operationId: 'deletePlatform',
+    tags,
+    summary: 'Delete a platform with its bindings',
+    request: {
+      params: idParam,
+      query: z.object({
+        forget: flagQuery.openapi({ description: 'Drop the records, leave our objects on the platform.' }),
+      }),
+    },
+    responses: { 204: { description: 'Deleted' } },
+  },
+  { resource: 'platform', action: 'delete' },
+)
+
+const checkRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/platforms/{id}/check',
+    operationId: 'checkPlatform',
+    tags,
+    summary: 'Check a saved platform',
+    request: { params: idParam },
+    responses: { 200: json(checkSchema, 'What was found') },
+  },
+  { resource: 'platform', action: 'check' },
+)
+
+const putCredentialRoute = defineRoute(
+  'admin',
+  {
+    method: 'put',
+    path: '/api/v1/platforms/{id}/credential',
+    operationId: 'setPlatformCredential',
+    tags,
+    summary: 'Give the password (anew); runs that wait for it continue',
+    request: { params: idParam, query: forceQuery, body: body(credentialInput) },
+    responses: saved,
+  },
+  { resource: 'platform', action: 'set-credential' },
+)
+
+const deleteCredentialRoute = defineRoute(
+  'admin',
+  {
+    method: 'delete',
+    path: '/api/v1/platforms/{id}/credential',
+    operationId: 'deletePlatformCredential',
+    tags,
+    summary: 'Forget the password',
+    request: { params: idParam },
+    responses: saved,
+  },
+  { resource: 'platform', action: 'clear-credential' },
+)
+
+const spacesRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/platforms/{id}/spaces',
+  operationId: 'listSpaces',
+  tags,
+  summary: 'The platform’s spaces, by name, with their owner and role',
+  request: {
+    params: idParam,
+    query: pageQuery.extend({
+      refresh: flagQuery.openapi({ description: 'Ask the platform first (operators).' }),
+      search: z.string().max(200).optional().openapi({ description: 'Part of a space’s name, owner or remote id.' }),
+    }),
+  },
+  responses: { 200: json(pageOf(spaceSchema), 'Spaces') },
+})
+
+export function registerPlatforms(app: Api, deps: ApiDeps): void {
+  const { store } = deps
+
+  const find = async (id: string): Promise<PlatformRecord> => {
+    const platform = await getPlatform(store, id)
+    if (platform === null) throw notFound('platform', id)
+    return platform
+  }
+  const show = (platform: PlatformRecord) => showPlatform(platform, deps.facts.publicUrl)
+  const check = (target: PlatformTarget, signal: AbortSignal): Promise<PlatformCheck> =>
+    withPlatform(deps, target, signal, (adapter, inner) => adapter.check({ signal: inner }))
+
+  app.openapi(listRoute, async (c) => {
+    const page = await listPlatforms(store, c.req.valid('query'))
+    return c.json({ items: page.items.map(show), nextCursor: page.nextCursor }, 200)
+  })
+
+  app.openapi(createRoute, async (c) => {
+    const input = c.req.valid('json')
+    if (input.kind === 'coze') throw unsupportedPlatform()
+    const { settings, target } = targetOf(deps, input)
+    const remoteKey = difyRemoteKey(settings)
+    const same = await findPlatformByRemoteKey(store, remoteKey)
+    if (same !== null) throw alreadyRegistered(same)
+    const gatewayUrl = checkedGatewayUrl(input.gatewayUrl) ?? null
+    const found = await check(target, c.req.raw.signal)
+    if (!found.ok && !c.req.valid('query').force) throw checkFailed(found)
+    const platform = await createPlatform(store, {
+      kind: 'dify',
+      name: input.name,
+      remoteKey,
+      settings,
+      gatewayUrl,
+      credential: { password: target.credential },
+      credentialState: credentialStateOf(found),
+      checkedAt: new Date(),
+    })
+    c.set('auditId', platform.id)
+    if (found.ok) await firstSpaces(deps, platform, target, c.req.raw.signal)
+    c.header('location', `/api/v1/platforms/${platform.id}`)
+    c.header('etag', etag(platform.rowVersion))
+    return c.json(show(platform), 201)
+  })
+
+  app.openapi(checkUnsavedRoute, async (c) => {
+    const input = c.req.valid('json')
+    if (input.kind === 'coze') throw unsupportedPlatform()
+    return c.json(await check(targetOf(deps, input).target, c.req.raw.signal), 200)
+  })
+
+  app.openapi(getRoute, async (c) => {
+    const platform = await find(c.req.valid('param').id)
+    c.header('etag', etag(platform.rowVersion))
+    return c.json(show(platform), 200)
+  })
+
+  app.openapi(patchRoute, async (c) => {
+    const patch = c.req.valid('json')
+    const platform = await find(c.req.valid('param').id)
+    const version = optionalIfMatch(c.req.valid('header')['if-match'])
+    if (platform.kind !== 'dify') throw unsupportedPlatform()
+    const before = difySettings.parse(platform.settings)
+    const settings = allowedSettings(deps, patchedSettings(before, patch))
+    const password = patch.database?.password
+    const moved = JSON.stringify(settings.database) !== JSON.stringify(before.database)
+    const target: PlatformTarget | null =
+      password === undefined ? null : { kind: 'dify', settings, credential: password }
+    const found = target === null ? null : await check(target, c.req.raw.signal)
+    if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found)
+    const gatewayUrl = checkedGatewayUrl(patch.gatewayUrl)
+    let after = await updatePlatform(store, platform.id, version, {
+      settings,
+      remoteKey: difyRemoteKey(settings),
+      ...(patch.name === undefined ? {} : { name: patch.name }),
+      ...(gatewayUrl === undefined ? {} : { gatewayUrl }),
+      ...(found === null ? {} : { checkedAt: new Date() }),
+    })
+    if (password !== undefined && found !== null) {
+      after = await setCredential(store, platform.id, { password }, { state: credentialStateOf(found) })
+      await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
+    } else if (moved && after.hasCredential) {
+      after = await clearCredential(store, platform.id)
+    }
+    c.header('etag', etag(after.rowVersion))
+    return c.json(show(after), 200)
+  })
+
+  app.openapi(deleteRoute, async (c) => {
+    const platform = await find(c.req.valid('param').id)
+    await deletePlatform(store, platform.id, { forget: c.req.valid('query').forget })
+    return c.body(null, 204)
+  })
+
+  app.openapi(checkRoute, async (c) => {
+    const platform = await find(c.req.valid('param').id)
+    const { target, credentialVersion } = await savedTarget(deps, platform)
+    const found = await check(target, c.req.raw.signal)
+    await setPlatformChecked(store, platform.id)
+    const state = credentialStateOf(found)
+    if (state !== 'unknown') await setCredentialState(store, platform.id, state, credentialVersion)
+    return c.json(found, 200)
+  })
+
+  app.openapi(putCredentialRoute, async (c) => {
+    const platform = await find(c.req.valid('param').id)
+    if (platform.kind !== 'dify') throw unsupportedPlatform()
+    const { password } = c.req.valid('json')
+    const settings = difySettings.parse(platform.settings)
+    const found = await check({ kind: 'dify', settings, credential: password }, c.req.raw.signal)
+    if (!found.ok && !c.req.valid('query').force) throw checkFailed(found)
+    const after = await setCredential(store, platform.id, { password }, { state: credentialStateOf(found) })
+    await setPlatformChecked(store, platform.id)
+    await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
+    return c.json(show(after), 200)
+  })
+
+  app.openapi(deleteCredentialRoute, async (c) => {
+    const platform = await find(c.req.valid('param').id)
+    return c.json(show(await clearCredential(store, platform.id)), 200)
+  })
+
+  app.openapi(spacesRoute, async (c) => {
+    const { refresh, ...page } = c.req.valid('query')
+    const platform = await find(c.req.valid('param').id)
+    if (refresh) {
+      const role = c.get('principal')?.role ?? 'viewer'
+      if (!hasRole(role, 'operator')) {
+        throw new ApiProblem(403, 'forbidden', 'Asking the platform (refresh) needs the role operator.', {
+          hint: 'Leave refresh out to see the spaces known so far.',
+        })
+      }
+      await refreshSpaces(deps, platform, c.req.raw.signal)
+    }
+    const spaces = await listSpaces(store, platform.id, page)
+    return c.json({ items: spaces.items.map(showSpace), nextCursor: spaces.nextCursor }, 200)
+  })
+}
+
+function showPlatform(platform: PlatformRecord, publicUrl: string): z.infer<typeof platformSchema> {
+  return {
+    id: platform.id,
+    kind: platform.kind,
+    name: platform.name,
+    settings: platform.settings,
+    gatewayUrl: platform.gatewayUrl,
+    effectiveGatewayUrl: platform.gatewayUrl ?? publicUrl,
+    hasCredential: platform.hasCredential,
+    credentialState: platform.credentialState,
+    credentialExpiresAt: isoOrNull(platform.credentialExpiresAt),
+    status: platform.status,
+    checkedAt: isoOrNull(platform.checkedAt),
+    rowVersion: platform.rowVersion,
+    createdAt: iso(platform.createdAt),
+    updatedAt: iso(platform.updatedAt),
+  }
+}
+
+function targetOf(deps: ApiDeps, input: DifyInput): { settings: DifySettings; target: PlatformTarget } {
+  const { password, ...database } = input.database
+  const settings = allowedSettings(deps, { edition: input.edition, database })
+  return { settings, target: { kind: 'dify', settings, credential: password } }
+}
+
+function patchedSettings(before: DifySettings, patch: PlatformPatch): DifySettings {
+  const { password: _, ...database } = patch.database ?? {}
+  const given = Object.fromEntries(Object.entries(database).filter(([, value]) => value !== undefined))
+  return difySettings.parse({
+    edition: patch.edition ?? before.edition,
+    database: { ...before.database, ...given },
+  })
+}
+
+/** The spaces of a platform that was just checked; a failure here does not undo the registration, and a refresh makes up for it. */
+async function firstSpaces(
+  deps: ApiDeps,
+  platform: PlatformRecord,
+  target: PlatformTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const listed = await withPlatform(deps, target, signal, (adapter, inner) => adapter.listSpaces({ signal: inner }))
+    await upsertSpaces(deps.store, platform.id, listed)
+  } catch (error) {
+    deps.logger.warn(
+      { platformId: platform.id, error: error instanceof Error ? error.name : 'unknown' },
+      'spaces were not listed',
+    )
+  }
+}
+
+function checkedGatewayUrl(text: string | null | undefined): string | null | undefined {
+  if (text === undefined || text === null) return text
+  const url = new URL(text)
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw invalidField('gatewayUrl', 'Give scheme, host, port and path only, like https://gateway.example.com.')
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+function alreadyRegistered(same: PlatformRecord): ApiProblem {
+  const message = `This database is already registered as the platform "${same.name}" (${same.id}).`
+  return new ApiProblem(409, 'already_registered', message, {
+    hint: 'Use or change that platform.',
+    errors: [{ field: 'database', message }],
+  })
+}

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto'
+import { z } from '@hono/zod-openapi'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { createConsoleSession, deleteConsoleSession, findApiKey } from '../store/api-keys.ts'
+import { sessionCookieName, sessionPrincipal } from './auth.ts'
+import type { Api } from './context.ts'
+import { ROLES } from './context.ts'
+import type { ApiDeps } from './deps.ts'
+import { ApiProblem } from './problem.ts'
+import { body, defineRoute, json } from './route.ts'
+import { iso, timestamp } from './schemas.ts'
+
+/** The console's session: an API key is exchanged for a cookie that scripts cannot read. */
+
+const SESSION_MS = 12 * 60 * 60 * 1000
+
+const me = z.object({ name: z.string(), role: z.enum(ROLES), via: z.enum(['key', 'session']) }).openapi('Me')
+
+const createSession = defineRoute(
+  'anyone',
+  {
+    method: 'post',
+    path: '/api/v1/session',
+    operationId: 'createSession',
+    tags: ['session'],
+    summary: 'Open a console session with an API key',
+    request: { body: body(z.strictObject({ apiKey: z.string().min(1).max(512) })) },
+    responses: {
+      201: json(
+        z.object({ name: z.string(), role: z.enum(ROLES), expiresAt: timestamp }),
+        'The session’s cookie is set',
+      ),
+    },
+  },
+  { resource: 'session', action: 'create' },
+)
+
+const deleteSession = defineRoute(
+  'viewer',
+  {
+    method: 'delete',
+    path: '/api/v1/session',
+    operationId: 'deleteSession',
+    tags: ['session'],
+    summary: 'Close the console session',
+    responses: { 204: { description: 'Closed' } },
+  },
+  { resource: 'session', action: 'delete' },
+)
+
+const getMe = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/me',
+  operationId: 'getMe',
+  tags: ['session'],
+  summary: 'Who I am and what I may do',
+  responses: { 200: json(me, 'The caller') },
+})
+
+export function registerSession(app: Api, deps: ApiDeps): void {
+  const { store } = deps
+  const secure = deps.facts.publicUrl.startsWith('https:')
+  const cookieName = sessionCookieName(deps.facts.publicUrl)
+  const cookie = { path: '/', httpOnly: true, sameSite: 'Strict', secure } as const
+
+  app.openapi(createSession, async (c) => {
+    const key = await findApiKey(store, c.req.valid('json').apiKey)
+    if (key === null) {
+      throw new ApiProblem(401, 'unauthenticated', 'This API key does not exist, has expired or was revoked.', {
+        hint: 'Check the key; an admin can make a new one.',
+      })
+    }
+    const secret = randomBytes(32).toString('base64url')
+    const latest = Date.now() + SESSION_MS
+    const expiresAt = new Date(Math.min(latest, key.expiresAt?.getTime() ?? latest))
+    const session = await createConsoleSession(store, { apiKeyId: key.id, role: key.role, expiresAt, secret })
+    c.set('principal', { via: 'session', apiKeyId: key.id, name: key.name, role: key.role })
+    c.set('auditId', session.id)
+    setCookie(c, cookieName, secret, { ...cookie, expires: expiresAt })
+    return c.json({ name: key.name, role: key.role, expiresAt: iso(expiresAt) }, 201)
+  })
+
+  app.openapi(deleteSession, async (c) => {
+    const secret = getCookie(c, cookieName)
+    const session = secret === undefined ? null : await sessionPrincipal(store, secret)
+    if (session !== null) await deleteConsoleSession(store, session.sessionId)
+    deleteCookie(c, cookieName, cookie)
+    return c.body(null, 204)
+  })
+
+  app.openapi(getMe, (c) => {
+    const principal = c.get('principal')
+    if (principal === null) throw new Error('the guard lets nobody in without a principal')
+    return c.json({ name: principal.name, role: principal.role, via: principal.via }, 200)
+  })
+}

@@ -1,0 +1,187 @@
+import { isClosed } from '../domain/states.ts'
+import { getPlatform } from '../store/platforms.ts'
+import { countTargets, listTargetCells } from '../store/sync-targets.ts'
+import { openAuthorizations, requestCancel, requestPause, type SyncRecord } from '../store/syncs.ts'
+import type { Api, ApiContext } from './context.ts'
+import type { ApiDeps } from './deps.ts'
+import { ApiProblem, notFound } from './problem.ts'
+import { defineRoute, json } from './route.ts'
+import { idParam } from './schemas.ts'
+import { warningsOf } from './sync-input.ts'
+import { showSync, startedSync, syncSchema } from './sync-schemas.ts'
+import { createAndStart, findSync, showStarted } from './syncs.ts'
+
+/** What can be done with a run. The wish goes into the store first; the signal follows, and the reconciler repeats a lost one. */
+
+const tags = ['syncs']
+const changed = { 202: json(syncSchema, 'Asked for') }
+const started = { 202: json(startedSync, 'A new run was accepted') }
+
+const pauseRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/syncs/{id}/pause',
+    operationId: 'pauseSync',
+    tags,
+    summary: 'Pause an open run: what is being written is finished, nothing new is begun',
+    request: { params: idParam },
+    responses: changed,
+  },
+  { resource: 'sync', action: 'pause' },
+)
+
+const resumeRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/syncs/{id}/resume',
+    operationId: 'resumeSync',
+    tags,
+    summary: 'Go on with a paused run',
+    request: { params: idParam },
+    responses: changed,
+  },
+  { resource: 'sync', action: 'resume' },
+)
+
+const cancelRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/syncs/{id}/cancel',
+    operationId: 'cancelSync',
+    tags,
+    summary: 'Cancel an open run; what it has done stands',
+    request: { params: idParam },
+    responses: changed,
+  },
+  { resource: 'sync', action: 'cancel' },
+)
+
+const retryRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/syncs/{id}/retry',
+    operationId: 'retrySync',
+    tags,
+    summary: 'A new run of just what did not end well in this one',
+    request: { params: idParam },
+    responses: started,
+  },
+  { resource: 'sync', action: 'retry' },
+)
+
+const applyRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/syncs/{id}/apply',
+    operationId: 'applySync',
+    tags,
+    summary: 'Do what a dry run has planned: a new run of its selection and authorizations, its warnings accepted',
+    request: { params: idParam },
+    responses: started,
+  },
+  { resource: 'sync', action: 'apply' },
+)
+
+export function registerSyncActions(app: Api, deps: ApiDeps): void {
+  const { store } = deps
+  const findOpen = async (id: string): Promise<SyncRecord> => {
+    const sync = await findSync(deps, id)
+    if (isClosed(sync.state)) throw runClosed(sync)
+    return sync
+  }
+  const refuseLost = async (sync: SyncRecord, changed: boolean) => {
+    if (!changed) throw runClosed(await findSync(deps, sync.id))
+  }
+
+  app.openapi(pauseRoute, async (c) => {
+    const sync = await findOpen(c.req.valid('param').id)
+    await refuseLost(sync, await requestPause(store, sync.id, true))
+    await deps.syncRuns.signal(sync.id, { type: 'pause' })
+    return c.json(showSync(deps, await findSync(deps, sync.id)), 202)
+  })
+
+  app.openapi(resumeRoute, async (c) => {
+    const sync = await findOpen(c.req.valid('param').id)
+    await refuseLost(sync, await requestPause(store, sync.id, false))
+    await deps.syncRuns.signal(sync.id, { type: 'resume' })
+    return c.json(showSync(deps, await findSync(deps, sync.id)), 202)
+  })
+
+  app.openapi(cancelRoute, async (c) => {
+    const sync = await findOpen(c.req.valid('param').id)
+    await refuseLost(sync, await requestCancel(store, sync.id))
+    await deps.syncRuns.cancel(sync.id)
+    return c.json(showSync(deps, await findSync(deps, sync.id)), 202)
+  })
+
+  app.openapi(retryRoute, async (c) => {
+    const sync = await findSync(deps, c.req.valid('param').id)
+    if (!isClosed(sync.state)) {
+      throw new ApiProblem(409, 'run_open', `The run is still ${sync.state}.`, {
+        hint: 'Wait for its end, or cancel it first.',
+      })
+    }
+    const cells = await listTargetCells(store, sync.id, ['failed', 'conflict', 'cancelled', 'pending', 'running'])
+    // A run that ended before it had targets is repeated as a whole.
+    const hadTargets = (await countTargets(store, sync.id)).total > 0
+    if ((hadTargets && cells.length === 0) || sync.state === 'planned') {
+      throw new ApiProblem(409, 'nothing_to_retry', 'Every target of this run ended well.', {
+        hint: 'Start a new sync to bring later changes to the platform.',
+      })
+    }
+    const selection = hadTargets
+      ? {
+          instanceIds: [...new Set(cells.map((cell) => cell.instanceId))],
+          spaceIds: [...new Set(cells.map((cell) => cell.spaceId))],
+        }
+      : sync.selection
+    const run = await repeat(c, sync, { selection, retryOf: hadTargets ? sync.id : null })
+    return c.json(showStarted(c, run), 202)
+  })
+
+  app.openapi(applyRoute, async (c) => {
+    const sync = await findSync(deps, c.req.valid('param').id)
+    if (sync.state !== 'planned') {
+      throw isClosed(sync.state)
+        ? runClosed(sync)
+        : new ApiProblem(409, 'not_planned', 'There is no plan yet to apply.', {
+            hint: 'Wait until the dry run is planned.',
+          })
+    }
+    const authorizations = await openAuthorizations(store, sync.id)
+    const run = await repeat(c, sync, { selection: sync.selection, planOf: sync.id, authorizations })
+    return c.json(showStarted(c, run), 202)
+  })
+
+  async function repeat(
+    c: ApiContext,
+    sync: SyncRecord,
+    own: Pick<Parameters<typeof createAndStart>[1], 'selection' | 'retryOf' | 'planOf' | 'authorizations'>,
+  ): Promise<SyncRecord> {
+    const platform = await getPlatform(store, sync.platformId)
+    if (platform === null) throw notFound('platform', sync.platformId)
+    const input = {
+      platformId: sync.platformId,
+      name: sync.name,
+      action: sync.action,
+      writePolicy: sync.writePolicy,
+      dryRun: false,
+      // Whoever repeats or applies a run has seen its warnings.
+      acceptWarnings: true,
+      requestedBy: c.get('principal')?.name ?? 'unknown',
+      ...own,
+    }
+    return createAndStart(deps, input, sync.action === 'remove' ? [] : warningsOf(deps, platform), null)
+  }
+}
+
+function runClosed(sync: SyncRecord): ApiProblem {
+  return new ApiProblem(409, 'run_closed', `The run is closed (${sync.state}) and changes no more.`, {
+    hint: 'Start a new one: POST /api/v1/syncs, or /retry for what did not end well.',
+  })
+}

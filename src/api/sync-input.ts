@@ -1,0 +1,158 @@
+import { classify, parseAddress } from '../egress/address.ts'
+import { getInstances, type InstanceRecord } from '../store/instances.ts'
+import { getPlatform, type PlatformRecord } from '../store/platforms.ts'
+import { allSpaces, getSpaces } from '../store/spaces.ts'
+import type { CellAuthorization, Selection } from '../store/syncs.ts'
+import type { ApiDeps } from './deps.ts'
+import { checkedToken, expiryOf, headerErrors, throwFieldErrors } from './input-rules.ts'
+import { ApiProblem, type FieldError, invalidField } from './problem.ts'
+import type { SyncInput } from './sync-schemas.ts'
+
+/** Turns the body of POST /syncs into what a run may start with, or refuses it naming each wrong field. */
+
+export type CheckedSync = {
+  platform: PlatformRecord
+  selection: Selection
+  authorizations: CellAuthorization[]
+  warnings: string[]
+}
+
+export async function checkSyncInput(deps: ApiDeps, input: SyncInput): Promise<CheckedSync> {
+  const platform = await getPlatform(deps.store, input.platformId)
+  if (platform === null) {
+    throw invalidField('platformId', 'There is no such platform; GET /api/v1/platforms lists them.')
+  }
+  if (platform.status !== 'active') throw invalidField('platformId', 'This platform is being removed.')
+  const instanceIds = [...new Set(input.instanceIds)]
+  const spaceIds = input.spaceIds === 'all' ? 'all' : [...new Set(input.spaceIds)]
+  const instances = new Map((await getInstances(deps.store, instanceIds)).map((instance) => [instance.id, instance]))
+  throwFieldErrors([...instanceErrors(input, instances), ...(await spaceErrors(deps, input, platform))])
+  if (spaceIds === 'all' && (await allSpaces(deps.store, platform.id)).length === 0) {
+    throw invalidField(
+      'spaceIds',
+      'No space of this platform is known yet: ask it with GET /api/v1/platforms/{id}/spaces?refresh=true.',
+    )
+  }
+  return {
+    platform,
+    selection: { instanceIds, spaceIds },
+    authorizations: await checkAuthorizations(deps, input, platform),
+    warnings: input.action === 'remove' ? [] : warningsOf(deps, platform),
+  }
+}
+
+/** What an admin should know before anything is written. */
+export function warningsOf(deps: ApiDeps, platform: PlatformRecord): string[] {
+  const gatewayUrl = platform.gatewayUrl ?? deps.facts.publicUrl
+  return isLoopback(new URL(gatewayUrl).hostname)
+    ? [
+        `The platform will be told to call ${gatewayUrl}, which is this machine only: it works just for a platform that runs here. Set TOOLFERRY_PUBLIC_URL or the platform's gatewayUrl to an address that it can reach.`,
+      ]
+    : []
+}
+
+/** A real run with warnings needs their acceptance; a dry run shows them and never refuses. */
+export function refuseUnacceptedWarnings(
+  warnings: string[],
+  input: { dryRun: boolean; acceptWarnings: boolean },
+): void {
+  if (warnings.length === 0 || input.dryRun || input.acceptWarnings) return
+  throw new ApiProblem(409, 'warnings_not_accepted', warnings.join(' '), {
+    hint: 'Correct what the warnings name, or send "acceptWarnings": true.',
+    errors: warnings.map((message) => ({ field: 'acceptWarnings', message })),
+  })
+}
+
+function instanceErrors(input: SyncInput, instances: Map<string, InstanceRecord>): FieldError[] {
+  return input.instanceIds.flatMap((id, index) => {
+    const field = `instanceIds[${index}]`
+    const instance = instances.get(id)
+    if (instance === undefined)
+      return { field, message: 'There is no such instance; GET /api/v1/instances lists them.' }
+    if (instance.status === 'active' || input.action === 'remove') return []
+    return { field, message: `The instance "${instance.name}" is ${instance.status}: activate it or leave it out.` }
+  })
+}
+
+async function spaceErrors(deps: ApiDeps, input: SyncInput, platform: PlatformRecord): Promise<FieldError[]> {
+  if (input.spaceIds === 'all') return []
+  const spaces = new Map((await getSpaces(deps.store, input.spaceIds)).map((space) => [space.id, space]))
+  return input.spaceIds.flatMap((id, index) => {
+    const field = `spaceIds[${index}]`
+    const space = spaces.get(id)
+    if (space === undefined)
+      return { field, message: 'There is no such space; GET /api/v1/platforms/{id}/spaces lists them.' }
+    if (space.platformId === platform.id) return []
+    return { field, message: `The space "${space.name}" is of another platform; a run has one platform.` }
+  })
+}
+
+async function checkAuthorizations(
+  deps: ApiDeps,
+  input: SyncInput,
+  platform: PlatformRecord,
+): Promise<CellAuthorization[]> {
+  if (input.authorizations.length === 0) return []
+  if (input.action === 'remove') {
+    throw invalidField('authorizations', 'A removal has none: leave them out.')
+  }
+  const instanceIds = new Set(input.instanceIds)
+  const spaceIds = new Set(
+    input.spaceIds === 'all' ? (await allSpaces(deps.store, platform.id)).map((space) => space.id) : input.spaceIds,
+  )
+  const errors: FieldError[] = []
+  const cells = new Set<string>()
+  for (const [index, { instanceId, spaceId, passThroughHeaders }] of input.authorizations.entries()) {
+    const at = `authorizations[${index}]`
+    const cell = `${instanceId} ${spaceId}`
+    if (!instanceIds.has(instanceId))
+      errors.push({ field: `${at}.instanceId`, message: 'This instance is not in the selection.' })
+    if (!spaceIds.has(spaceId)) errors.push({ field: `${at}.spaceId`, message: 'This space is not in the selection.' })
+    if (cells.has(cell)) errors.push({ field: at, message: 'This instance and space have an authorization already.' })
+    cells.add(cell)
+    if (passThroughHeaders) errors.push(...headerErrors(passThroughHeaders, `${at}.passThroughHeaders`))
+  }
+  throwFieldErrors(errors)
+  const now = Date.now()
+  const checked = input.authorizations.map(({ expiresAt: _at, expiresIn: _in, ...given }, index): CellAuthorization => {
+    const at = `authorizations[${index}]`
+    const expiresAt = expiryOf({ expiresAt: _at, expiresIn: _in }, `${at}.`, now)
+    return {
+      instanceId: given.instanceId,
+      spaceId: given.spaceId,
+      ...(given.token === undefined ? {} : { token: checkedToken(given.token, `${at}.token`) }),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(given.passThroughHeaders === undefined ? {} : { passThroughHeaders: given.passThroughHeaders }),
+      ...(given.enabled === undefined ? {} : { enabled: given.enabled }),
+    }
+  })
+  await refuseTakenTokens(deps, checked)
+  return checked
+}
+
+/** Names the token that something else uses; the write's unique key has the last word. */
+async function refuseTakenTokens(deps: ApiDeps, authorizations: CellAuthorization[]): Promise<void> {
+  const seen = new Set<string>()
+  for (const [index, { token, instanceId, spaceId }] of authorizations.entries()) {
+    if (token === undefined) continue
+    const lookupHash = deps.store.tokenHash(token)
+    const row = await deps.store.db.gatewayToken.findUnique({ where: { lookupHash }, select: { bindingId: true } })
+    const binding =
+      row?.bindingId == null ? null : await deps.store.db.binding.findUnique({ where: { id: row.bindingId } })
+    const ownCell = binding !== null && binding.instanceId === instanceId && binding.spaceId === spaceId
+    if (seen.has(lookupHash) || (row !== null && !ownCell)) {
+      const message = 'This token is already used for something else; a token belongs to one binding.'
+      throw new ApiProblem(409, 'token_in_use', message, {
+        hint: 'Give another token, or leave it out to have one made.',
+        errors: [{ field: `authorizations[${index}].token`, message }],
+      })
+    }
+    seen.add(lookupHash)
+  }
+}
+
+function isLoopback(hostname: string): boolean {
+  const address = parseAddress(hostname.replace(/^\[|\]$/g, ''))
+  if (address !== null) return classify(address) === 'loopback'
+  return hostname === 'localhost' || hostname.endsWith('.localhost')
+}

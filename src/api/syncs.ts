@@ -1,0 +1,186 @@
+import { z } from '@hono/zod-openapi'
+import { SYNC_STATES, TARGET_STATES } from '../domain/states.ts'
+import { findIdempotentSync, type Idempotency } from '../store/idempotency.ts'
+import { getPlatform } from '../store/platforms.ts'
+import { listTargets } from '../store/sync-targets.ts'
+import { addSyncWarnings, createSync, getSync, listSyncs, type NewSync, type SyncRecord } from '../store/syncs.ts'
+import type { Api, ApiContext } from './context.ts'
+import type { ApiDeps } from './deps.ts'
+import { pageOf, pageQuery } from './pagination.ts'
+import { notFound } from './problem.ts'
+import { body, defineRoute, json } from './route.ts'
+import { idParam, idSchema } from './schemas.ts'
+import { checkSyncInput, refuseUnacceptedWarnings } from './sync-input.ts'
+import {
+  liveSync,
+  showLiveSync,
+  showSync,
+  showTarget,
+  startedSync,
+  syncInput,
+  syncSchema,
+  targetSchema,
+} from './sync-schemas.ts'
+
+const tags = ['syncs']
+
+const createRoute = defineRoute(
+  'operator',
+  {
+    method: 'post',
+    path: '/api/v1/syncs',
+    operationId: 'startSync',
+    tags,
+    summary: 'Bring instances into spaces of one platform (or plan it: dryRun)',
+    request: {
+      headers: z.object({
+        'idempotency-key': z
+          .string()
+          .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
+          .optional()
+          .openapi({ description: 'The same key with the same body starts nothing again and gets the same run.' }),
+      }),
+      body: body(syncInput),
+    },
+    responses: { 202: json(startedSync, 'Accepted; queued while Temporal is away') },
+  },
+  { resource: 'sync', action: 'start' },
+)
+
+const listRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/syncs',
+  operationId: 'listSyncs',
+  tags,
+  summary: 'Runs, the newest first',
+  request: { query: pageQuery.extend({ state: z.enum(SYNC_STATES).optional(), platformId: idSchema.optional() }) },
+  responses: { 200: json(pageOf(syncSchema), 'Runs') },
+})
+
+const getRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/syncs/{id}',
+  operationId: 'getSync',
+  tags,
+  summary: 'A run, live',
+  request: { params: idParam },
+  responses: { 200: json(liveSync, 'The run') },
+})
+
+const targetsRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/syncs/{id}/targets',
+  operationId: 'listSyncTargets',
+  tags,
+  summary: 'Every instance in every space: action, state, error and what to do',
+  request: {
+    params: idParam,
+    query: pageQuery.extend({
+      state: z.enum(TARGET_STATES).optional(),
+      spaceId: idSchema.optional(),
+      instanceId: idSchema.optional(),
+    }),
+  },
+  responses: { 200: json(pageOf(targetSchema), 'Targets') },
+})
+
+export function registerSyncs(app: Api, deps: ApiDeps): void {
+  const { store } = deps
+
+  app.openapi(createRoute, async (c) => {
+    const input = c.req.valid('json')
+    const key = c.req.valid('header')['idempotency-key']
+    const idempotency: Idempotency | null =
+      key === undefined
+        ? null
+        : { apiKeyId: c.get('principal')?.apiKeyId ?? '', key, requestHash: store.digest(canonicalJson(input)) }
+    // Before the checks: a repeated call gets its run even when the world has changed since.
+    const earlier = idempotency === null ? null : await store.write((tx) => findIdempotentSync(tx, idempotency))
+    const known = earlier === null ? null : await getSync(store, earlier)
+    if (known !== null) return c.json(showStarted(c, await startRun(deps, known)), 202)
+
+    const { platform, selection, authorizations, warnings } = await checkSyncInput(deps, input)
+    refuseUnacceptedWarnings(warnings, input)
+    const run = await createAndStart(
+      deps,
+      {
+        platformId: platform.id,
+        name: input.name ?? `${input.action === 'remove' ? 'Remove from' : 'Sync to'} ${platform.name}`,
+        action: input.action,
+        selection,
+        authorizations,
+        writePolicy: input.writePolicy,
+        dryRun: input.dryRun,
+        acceptWarnings: input.acceptWarnings,
+        requestedBy: c.get('principal')?.name ?? 'unknown',
+      },
+      warnings,
+      idempotency,
+    )
+    return c.json(showStarted(c, run), 202)
+  })
+
+  app.openapi(listRoute, async (c) => {
+    const page = await listSyncs(store, c.req.valid('query'))
+    return c.json({ items: page.items.map((sync) => showSync(deps, sync)), nextCursor: page.nextCursor }, 200)
+  })
+
+  app.openapi(getRoute, async (c) => {
+    return c.json(await showLiveSync(deps, await findSync(deps, c.req.valid('param').id)), 200)
+  })
+
+  app.openapi(targetsRoute, async (c) => {
+    const sync = await findSync(deps, c.req.valid('param').id)
+    const page = await listTargets(store, sync.id, c.req.valid('query'))
+    return c.json({ items: page.items.map(showTarget), nextCursor: page.nextCursor }, 200)
+  })
+}
+
+/** 404 for an unknown one. */
+export async function findSync(deps: ApiDeps, id: string): Promise<SyncRecord> {
+  const sync = await getSync(deps.store, id)
+  if (sync === null) throw notFound('sync', id)
+  return sync
+}
+
+/** Writes the run, then starts its workflow; with Temporal away it stays queued and the reconciler starts it. */
+export async function createAndStart(
+  deps: ApiDeps,
+  input: NewSync,
+  warnings: string[],
+  idempotency: Idempotency | null,
+): Promise<SyncRecord> {
+  const { sync, created } = await createSync(deps.store, input, idempotency)
+  if (created) await addSyncWarnings(deps.store, sync.id, warnings)
+  return startRun(deps, { ...sync, warnings: created ? warnings : sync.warnings })
+}
+
+/** The answer to a call that made a run. */
+export function showStarted(c: ApiContext, run: SyncRecord): z.infer<typeof startedSync> {
+  c.set('auditId', run.id)
+  c.header('location', `/api/v1/syncs/${run.id}`)
+  return { id: run.id, workflowId: run.workflowId, state: run.state, warnings: run.warnings }
+}
+
+async function startRun(deps: ApiDeps, sync: SyncRecord): Promise<SyncRecord> {
+  if (sync.state !== 'queued') return sync
+  const platform = await getPlatform(deps.store, sync.platformId)
+  await deps.syncRuns.start(sync.id, {
+    platformId: sync.platformId,
+    platformKind: platform?.kind ?? 'dify',
+    action: sync.action,
+    dryRun: sync.dryRun,
+    instances: sync.selection.instanceIds.length,
+    spaces: sync.selection.spaceIds === 'all' ? 'all' : sync.selection.spaceIds.length,
+  })
+  return sync
+}
+
+/** The same text for the same value, whatever the order of its properties. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}

@@ -1,0 +1,179 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+/** The only reader of process.env. Config can be logged; secrets are a type of their own and can not. */
+
+export type Role = 'api' | 'worker' | 'gateway' | 'all'
+
+export type Config = {
+  role: Role
+  /** Where api (and in role `all` the gateway) listens. */
+  host: string
+  port: number
+  /** The gateway's own listener, if any. */
+  gatewayPort: number | null
+  dataDir: string
+  /** The origin that platforms call; null = http://127.0.0.1:<port as bound>. */
+  publicUrl: string | null
+  /** Where worker and api reach the gateway; null = its own listener. */
+  gatewayUrl: string | null
+  databaseUrl: string
+  egressAllow: string[]
+  egressDeny: string[]
+  temporal: {
+    /** null = the embedded server. */
+    address: string | null
+    namespace: string
+    taskQueue: string
+    /** Ports of the embedded server; 0 = a free one. */
+    port: number
+    uiPort: number
+    tls: {
+      enabled: boolean
+      serverName: string | null
+      caPath: string | null
+      certPath: string | null
+      keyPath: string | null
+    }
+  }
+  logLevel: string
+}
+
+export type Secrets = {
+  /** 32 bytes; null = read or make <dataDir>/master.key (SQLite only). */
+  masterKey: Buffer | null
+  /** Former master keys that may still open what they sealed. */
+  retiredMasterKeys: Buffer[]
+  /** The first admin API key; null = read or make <dataDir>/admin.key (SQLite only). */
+  adminKey: string | null
+  temporalApiKey: string | null
+}
+
+/** A wrong or missing setting: names the variable and what to do. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+const port = z.coerce.number().int().min(0).max(65535)
+const origin = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+)
+
+const environment = z.object({
+  TOOLFERRY_HOST: z.string().min(1).default('127.0.0.1'),
+  TOOLFERRY_PORT: port.default(8080),
+  TOOLFERRY_GATEWAY_PORT: port.optional(),
+  TOOLFERRY_DATA_DIR: z.string().min(1).default('.toolferry'),
+  TOOLFERRY_PUBLIC_URL: origin.optional(),
+  TOOLFERRY_GATEWAY_URL: origin.optional(),
+  TOOLFERRY_MASTER_KEY: z.string().optional(),
+  TOOLFERRY_RETIRED_MASTER_KEYS: list.default([]),
+  TOOLFERRY_ADMIN_KEY: z.string().min(32, 'needs 32 characters or more').optional(),
+  TOOLFERRY_EGRESS_ALLOW: list.default([]),
+  TOOLFERRY_EGRESS_DENY: list.default([]),
+  TOOLFERRY_TEMPORAL_PORT: port.default(7233),
+  TOOLFERRY_TEMPORAL_UI_PORT: port.default(8233),
+  TOOLFERRY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  DATABASE_URL: z
+    .string()
+    .regex(/^(file:|mysql:\/\/)/, 'must start with file: or mysql://')
+    .optional(),
+  TEMPORAL_ADDRESS: z.string().min(1).optional(),
+  TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
+  TEMPORAL_TASK_QUEUE: z.string().min(1).default('toolferry'),
+  TEMPORAL_API_KEY: z.string().min(1).optional(),
+  TEMPORAL_TLS: z.enum(['true', 'false', '1', '0']).optional(),
+  TEMPORAL_TLS_SERVER_NAME: z.string().optional(),
+  TEMPORAL_TLS_SERVER_CA_CERT_PATH: z.string().optional(),
+  TEMPORAL_TLS_CLIENT_CERT_PATH: z.string().optional(),
+  TEMPORAL_TLS_CLIENT_KEY_PATH: z.string().optional(),
+})
+
+/** Every variable that readConfig knows; .env.example documents them. */
+export const ENVIRONMENT_VARIABLES: readonly string[] = Object.keys(environment.shape)
+
+/** Reads and checks the environment. Empty variables count as not set. Throws ConfigError naming every wrong variable. */
+export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { config: Config; secrets: Secrets } {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  const parsed = environment.safeParse(given)
+  if (!parsed.success) {
+    const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+    throw new ConfigError(`The environment is not usable.\n  ${wrong.join('\n  ')}`)
+  }
+  const e = parsed.data
+  const dataDir = resolve(e.TOOLFERRY_DATA_DIR)
+  const databaseUrl = e.DATABASE_URL ?? `file:${resolve(dataDir, 'toolferry.db')}`
+  const masterKey =
+    e.TOOLFERRY_MASTER_KEY === undefined ? null : decodeMasterKey('TOOLFERRY_MASTER_KEY', e.TOOLFERRY_MASTER_KEY)
+  if (databaseUrl.startsWith('mysql://') && (masterKey === null || e.TOOLFERRY_ADMIN_KEY === undefined)) {
+    throw new ConfigError(
+      'A MySQL store needs TOOLFERRY_MASTER_KEY (32 bytes, base64: openssl rand -base64 32) and TOOLFERRY_ADMIN_KEY (any secret of 32 characters or more).',
+    )
+  }
+  const tlsPaths = [e.TEMPORAL_TLS_SERVER_CA_CERT_PATH, e.TEMPORAL_TLS_CLIENT_CERT_PATH, e.TEMPORAL_TLS_SERVER_NAME]
+  return {
+    config: {
+      role,
+      host: e.TOOLFERRY_HOST,
+      port: e.TOOLFERRY_PORT,
+      gatewayPort: e.TOOLFERRY_GATEWAY_PORT ?? null,
+      dataDir,
+      publicUrl: e.TOOLFERRY_PUBLIC_URL ?? null,
+      gatewayUrl: e.TOOLFERRY_GATEWAY_URL ?? null,
+      databaseUrl,
+      egressAllow: e.TOOLFERRY_EGRESS_ALLOW,
+      egressDeny: e.TOOLFERRY_EGRESS_DENY,
+      temporal: {
+        address: e.TEMPORAL_ADDRESS ?? null,
+        namespace: e.TEMPORAL_NAMESPACE,
+        taskQueue: e.TEMPORAL_TASK_QUEUE,
+        port: e.TOOLFERRY_TEMPORAL_PORT,
+        uiPort: e.TOOLFERRY_TEMPORAL_UI_PORT,
+        tls: {
+          enabled:
+            e.TEMPORAL_TLS === undefined
+              ? e.TEMPORAL_API_KEY !== undefined || tlsPaths.some((path) => path !== undefined)
+              : e.TEMPORAL_TLS === 'true' || e.TEMPORAL_TLS === '1',
+          serverName: e.TEMPORAL_TLS_SERVER_NAME ?? null,
+          caPath: e.TEMPORAL_TLS_SERVER_CA_CERT_PATH ?? null,
+          certPath: e.TEMPORAL_TLS_CLIENT_CERT_PATH ?? null,
+          keyPath: e.TEMPORAL_TLS_CLIENT_KEY_PATH ?? null,
+        },
+      },
+      logLevel: e.TOOLFERRY_LOG_LEVEL,
+    },
+    secrets: {
+      masterKey,
+      retiredMasterKeys: e.TOOLFERRY_RETIRED_MASTER_KEYS.map((text) =>
+        decodeMasterKey('TOOLFERRY_RETIRED_MASTER_KEYS', text),
+      ),
+      adminKey: e.TOOLFERRY_ADMIN_KEY ?? null,
+      temporalApiKey: e.TEMPORAL_API_KEY ?? null,
+    },
+  }
+}
+
+function decodeMasterKey(variable: string, text: string): Buffer {
+  const key = Buffer.from(text, 'base64')
+  if (key.length !== 32) throw new ConfigError(`${variable} must be 32 bytes in base64 (openssl rand -base64 32).`)
+  return key
+}
+
+/** What our child processes and the look-up of programs and caches may see of the environment: never a secret of ours. */
+export type SystemEnvironment = Record<string, string>
+
+const SYSTEM_VARIABLES =
+  /^(PATH|PATHEXT|HOME|USER|LANG|TMPDIR|TMP|TEMP|XDG_CACHE_HOME|USERPROFILE|APPDATA|LOCALAPPDATA|SystemRoot|COMSPEC|SSL_CERT_FILE|SSL_CERT_DIR|CC|CGO_ENABLED|GO[A-Z0-9]*|(https?|no)_proxy)$/i
+
+/** The part of the environment that belongs to the machine. Everything else, first of all keys, stays in this process. */
+export function systemEnvironment(env: NodeJS.ProcessEnv = process.env): SystemEnvironment {
+  const system: SystemEnvironment = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && SYSTEM_VARIABLES.test(name)) system[name] = value
+  }
+  return system
+}

@@ -1,0 +1,272 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createEgressAgent } from '../egress/connector.ts'
+import type { EgressPolicy } from '../egress/policy.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { Address } from './address.ts'
+import { addressOf } from './address.ts'
+import { bareToken, holdsMinted, isMistyped, judgeCredential, presentedToken } from './auth.ts'
+import type { BodyBudget, BodyOutcome } from './body.ts'
+import { readBody } from './body.ts'
+import { Call } from './call.ts'
+import { Exchange } from './exchange.ts'
+import { grantOf } from './grant.ts'
+import type { GatewayJournal } from './journal.ts'
+import type { GatewayLimits } from './limits.ts'
+import { DEFAULT_LIMITS } from './limits.ts'
+import { planExchange } from './plan-exchange.ts'
+import type { RefusalCode } from './refusal.ts'
+import { NO_IDS, sendRefusal } from './refusal.ts'
+import type { Route } from './route.ts'
+import { parseRoute } from './route.ts'
+import { idsIn, judgeTools, parseRequest } from './rpc.ts'
+import { createSubjectSeal } from './session.ts'
+import { createSnapshot } from './snapshot.ts'
+import type { GatewayView } from './view.ts'
+
+export type GatewayOptions = {
+  view: GatewayView
+  journal: GatewayJournal
+  egress: EgressPolicy
+  logger: Logger
+  /** 32 bytes or more, the same for every replica: sessions sealed by one are opened by all. */
+  sealingKey: Buffer
+  /** Web origins (`https://host[:port]`) that may call: our own and the public one. Read at every request, so it may be filled after listening. */
+  ownOrigins: () => readonly string[]
+  limits?: Partial<GatewayLimits>
+  /** Unix time in ms. */
+  now?: () => number
+}
+
+export type Gateway = {
+  /** Loads the snapshot and begins to follow the store; until then requests get 503. Rejects when the store cannot be read. */
+  start(): Promise<void>
+  /** For node:http: `/mcp-gateway/*` and `/.well-known/oauth-*`; anything else is 404 (see `isGatewayTarget`). */
+  handle(req: IncomingMessage, res: ServerResponse): void
+  ready(): boolean
+  /** The revision that this replica obeys. */
+  seenRevision(): number
+  /** True once `revision` is obeyed, streams included; false after `timeoutMs`. */
+  waitFor(revision: number, timeoutMs: number): Promise<boolean>
+  /** Told whenever the seen revision may have risen: the role reports it as GatewayReplica. */
+  onSeen(listener: (revision: number) => void): () => void
+  /** Requests to upstreams that are open now, streams included. */
+  openCount(): number
+  /** Ends streams at once, lets other requests finish for `drainMs`, then ends them. */
+  close(): Promise<void>
+}
+
+const METHODS: Record<Route['kind'], readonly string[]> = {
+  mcp: ['GET', 'POST', 'DELETE'],
+  sse: ['GET'],
+  'sse-post': ['POST'],
+}
+
+type AdmittedAddress = Extract<Address, { refusal: null }>
+
+/** The data path between agent platforms and MCP servers (architecture §7). Keeps no state of its own that a replica would miss. */
+export function createGateway(options: GatewayOptions): Gateway {
+  const { view, journal, logger, ownOrigins, now = Date.now } = options
+  const limits: GatewayLimits = { ...DEFAULT_LIMITS, ...options.limits }
+  const seal = createSubjectSeal(options.sealingKey)
+  const snapshot = createSnapshot({ view, logger, limits, now })
+  const budget: BodyBudget = { usedBytes: 0, maxBytes: limits.requestBudgetBytes }
+  // HTTP/1.1 upstream: one connection a request in flight, so that an abort ends just that request.
+  const agent = createEgressAgent(options.egress, {
+    allowH2: false,
+    connect: { timeout: limits.connectTimeoutMs, allowH2: false },
+    headersTimeout: limits.headersTimeoutMs,
+    bodyTimeout: 0,
+  })
+  const open = new Set<Exchange>()
+  let sweeper: NodeJS.Timeout | null = null
+
+  /** Whether the caller may go on, by what is known now; brings the call's records up to date. */
+  const judge = (call: Call): RefusalCode | null => {
+    const instance = snapshot.instance(call.route.instanceId)
+    if (instance === undefined) return 'instance_unknown'
+    const credential = call.hash === null ? undefined : snapshot.credential(call.hash)
+    call.instance = instance
+    call.credential = credential ?? null
+    if (credential !== undefined) return judgeCredential(credential, instance, now())
+    if (instance.status !== 'active') return 'instance_inactive'
+    if (instance.accessMode === 'anonymous') return null
+    return call.hash === null ? 'credential_missing' : 'credential_unknown'
+  }
+
+  const judgeOpen = (): void => {
+    for (const exchange of open) {
+      const code = judge(exchange.call)
+      if (code !== null) exchange.cut(code)
+    }
+  }
+
+  /** Who calls? Known tokens are judged at once; an unknown one is looked up in the store first. */
+  const admit = (call: Call): void => {
+    const instance = snapshot.instance(call.route.instanceId)
+    call.token = presentedToken(call.req.headers, instance?.forwardAuthorization === true)
+    call.hash = call.token === null ? null : view.tokenHash(call.token)
+    // A mistyped or made-up token of ours shows in its check characters: no need to ask the store.
+    if (call.hash === null || snapshot.credential(call.hash) !== undefined || isMistyped(call.token)) {
+      receive(call, judge(call))
+      return
+    }
+    snapshot.lookUp(call.hash).then(
+      (answer) =>
+        guarded(call, () => {
+          if (call.res.destroyed) return
+          // The look-up may have brought an instance that says where its credential is to be looked for.
+          const brought = snapshot.instance(call.route.instanceId)
+          if (instance === undefined && brought?.forwardAuthorization === true) admit(call)
+          else receive(call, answer === 'busy' ? 'gateway_busy' : judge(call))
+        }),
+      (error: unknown) => fail(call, error),
+    )
+  }
+
+  /** Reads the body, also of a refused request: the refusal carries its id. */
+  const receive = (call: Call, verdict: RefusalCode | null): void => {
+    const address: Address = verdict === null ? addressOf(call, seal) : { refusal: verdict }
+    if (call.req.method !== 'POST') {
+      call.req.resume()
+      if (address.refusal !== null) call.refuse(address.refusal)
+      else forward(call, address, null)
+      return
+    }
+    const maxBytes = address.refusal === null ? limits.maxRequestBytes : limits.refusedBodyBytes
+    readBody(call.req, { maxBytes, budget, timeoutMs: limits.bodyTimeoutMs }, (outcome) =>
+      guarded(call, () => received(call, address, outcome)),
+    )
+  }
+
+  const received = (call: Call, address: Address, outcome: BodyOutcome): void => {
+    if (outcome.kind === 'gone') return
+    const body = outcome.kind === 'whole' ? outcome.body : null
+    if (body !== null) {
+      call.requestBytes = body.length
+      call.whenReleased(() => {
+        budget.usedBytes -= body.length
+      })
+    }
+    if (address.refusal !== null) {
+      if (body !== null) call.ids = idsIn(body)
+      call.refuse(address.refusal)
+    } else if (body !== null) {
+      forward(call, address, body)
+    } else if (outcome.kind === 'too-large') {
+      call.refuse('body_too_large')
+    } else {
+      call.refuse(outcome.kind === 'budget' ? 'gateway_busy' : 'body_timeout')
+    }
+  }
+
+  const forward = (call: Call, address: AdmittedAddress, body: Buffer | null): void => {
+    const request = body === null ? null : parseRequest(body, call.credential?.toolAllowList != null)
+    if (typeof request === 'string') {
+      call.refuse(request)
+      return
+    }
+    if (request !== null) {
+      call.ids = request
+      call.method = request.method
+      call.toolName = request.toolName
+    }
+    // The body may have taken its time: rights are judged as they are now.
+    const verdict = judge(call)
+    const { instance } = call
+    if (verdict !== null || instance === null) {
+      call.refuse(verdict ?? 'instance_unknown')
+      return
+    }
+    const grant = grantOf(instance, call.credential)
+    const tools = request === null || grant.tools === null ? 'ok' : judgeTools(request, grant.tools)
+    if (tools !== 'ok') {
+      call.refuse(tools === 'refused' ? 'tool_not_allowed' : 'invalid_request')
+      return
+    }
+    const plan = planExchange({
+      call,
+      instance,
+      grant,
+      address,
+      message: request === null || body === null ? null : { request, body },
+      forwardedAuthorization: instance.forwardAuthorization ? foreignAuthorization(call) : null,
+      seal,
+      limits,
+      releaseBody: () => call.release(),
+    })
+    const exchange = new Exchange(call, plan, limits)
+    open.add(exchange)
+    call.res.once('close', () => open.delete(exchange))
+    exchange.start(agent)
+  }
+
+  /** The client's `Authorization`, unless it holds one of our own tokens: those never leave. */
+  const foreignAuthorization = (call: Call): string | null => {
+    const { authorization } = call.req.headers
+    if (authorization === undefined || holdsMinted(authorization)) return null
+    const token = bareToken(authorization)
+    return token !== null && snapshot.credential(view.tokenHash(token)) !== undefined ? null : authorization
+  }
+
+  const guarded = (call: Call, work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      fail(call, error)
+    }
+  }
+
+  const fail = (call: Call, error: unknown): void => {
+    logger.error({ error, instanceId: call.route.instanceId, method: call.method }, 'gateway: a request failed')
+    call.refuse('internal_error')
+  }
+
+  return {
+    async start() {
+      snapshot.onChange(judgeOpen)
+      await snapshot.start()
+      sweeper ??= setInterval(judgeOpen, limits.sweepIntervalMs).unref()
+    },
+    handle(req, res) {
+      const route = parseRoute(req.url ?? '')
+      if (route === null) {
+        req.resume()
+        sendRefusal(res, 'not_found', NO_IDS)
+        res.end()
+        return
+      }
+      const call = new Call(req, res, route, journal)
+      guarded(call, () => {
+        const { origin } = req.headers
+        call.instance = snapshot.instance(route.instanceId) ?? null
+        if (origin !== undefined && !ownOrigins().includes(origin)) call.refuse('origin_refused')
+        else if (!METHODS[route.kind].includes(req.method ?? '')) call.refuse('method_not_allowed')
+        else if (!snapshot.ready()) call.refuse('gateway_busy')
+        else admit(call)
+      })
+    },
+    ready: () => snapshot.ready(),
+    seenRevision: () => snapshot.seenRevision(),
+    waitFor: (revision, timeoutMs) => snapshot.waitFor(revision, timeoutMs),
+    onSeen: (listener) => snapshot.onChange(() => listener(snapshot.seenRevision())),
+    openCount: () => open.size,
+    async close() {
+      if (sweeper !== null) clearInterval(sweeper)
+      snapshot.close()
+      for (const exchange of open) if (exchange.isStream()) exchange.cut('gateway_busy')
+      await closedOrAfter([...open], limits.drainMs)
+      for (const exchange of open) exchange.cut('gateway_busy')
+      await agent.destroy()
+    },
+  }
+}
+
+/** Until all of them are over, or for `limitMs`. */
+async function closedOrAfter(exchanges: Exchange[], limitMs: number): Promise<void> {
+  if (exchanges.length === 0) return
+  const limit = Promise.withResolvers<void>()
+  const timer = setTimeout(limit.resolve, limitMs)
+  const closed = exchanges.map(({ call }) => new Promise((resolve) => call.res.once('close', resolve)))
+  await Promise.race([Promise.all(closed), limit.promise])
+  clearTimeout(timer)
+}

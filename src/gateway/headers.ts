@@ -1,0 +1,157 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** Belong to one hop of HTTP/1.1, or are written anew for the next one. */
+const HOP_HEADERS = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'host',
+  'content-length',
+  'expect',
+]
+
+/** Of the client: its credentials, what it says about itself or about hops before it, and what would steer an upstream's router. */
+const CLIENT_ONLY_HEADERS = new Set([
+  ...HOP_HEADERS,
+  'authorization',
+  'x-mcp-authorization',
+  'api-key',
+  'x-api-key',
+  'cookie',
+  'cookie2',
+  'origin',
+  'referer',
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'x-original-url',
+  'x-original-host',
+  'x-rewrite-url',
+  'x-http-method-override',
+  'x-internal-request',
+  'x-mcp-instance-id',
+  // Written anew, unsealed.
+  'mcp-session-id',
+])
+const CLIENT_ONLY_PREFIXES = ['x-forwarded-', 'proxy-', 'sec-']
+
+/** What an administrator's headers cannot be either: they would break the message or the session. */
+const NEVER_CONFIGURED = new Set([...HOP_HEADERS, 'mcp-session-id'])
+
+/** Of the upstream's headers; with `mcp-…` and, where it is right, content-length. */
+const RESPONSE_HEADERS = [
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'cache-control',
+  'x-accel-buffering',
+  'retry-after',
+  'allow',
+]
+const SAFETY_HEADERS = ['x-content-type-options', 'nosniff', 'content-security-policy', "default-src 'none'; sandbox"]
+
+/** Headers that are set on every request of a caller: flat (name, value, …), and the lower-case names that they replace. */
+export type ConfiguredHeaders = { flat: string[]; names: ReadonlySet<string> }
+
+/** What an administrator configured, without what cannot be. Names compare without case. */
+export function configuredHeaders(headers: Record<string, string>): ConfiguredHeaders {
+  const entries = Object.entries(headers).filter(([name]) => !NEVER_CONFIGURED.has(name.toLowerCase()))
+  return { flat: entries.flat(), names: new Set(entries.map(([name]) => name.toLowerCase())) }
+}
+
+export type RequestHeadersInput = {
+  /** The client's, as node:http gives them. */
+  rawHeaders: string[]
+  configured: ConfiguredHeaders
+  /** The client's own `Authorization`, where the instance forwards it; null = none goes upstream. */
+  forwardedAuthorization: string | null
+  /** The gateway token of this request: no header that contains it goes upstream, whatever its name. */
+  token: string | null
+  /** The upstream's own session id. */
+  sessionId: string | null
+  /** The answer has to be looked into, so it must not be compressed. */
+  inspected: boolean
+  /** The body was written anew by us: it is UTF-8 JSON, whatever the client called it. */
+  rewrittenBody: boolean
+}
+
+/**
+ * The headers that go upstream, flat. What the client sent passes (the protocol grows: `Mcp-Param-*`), but for what is named
+ * above and what its `Connection` lists; configured headers replace the client's. Names with `_` are read like `-`, as
+ * many servers do.
+ */
+export function requestHeaders(input: RequestHeadersInput): string[] {
+  const { rawHeaders, configured, token } = input
+  const result = configured.flat.slice()
+  const listed = connectionListed(rawHeaders)
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const value = rawHeaders[i + 1] ?? ''
+    const key = name.toLowerCase().replaceAll('_', '-')
+    if (isClientOnly(key) && !(name.toLowerCase() === 'authorization' && value === input.forwardedAuthorization))
+      continue
+    if (configured.names.has(key) || listed?.has(key) === true) continue
+    if (token !== null && value.includes(token)) continue
+    if (input.inspected && key === 'accept-encoding') continue
+    if (input.rewrittenBody && key === 'content-type') continue
+    result.push(name, value)
+  }
+  if (input.inspected) result.push('accept-encoding', 'identity')
+  if (input.rewrittenBody) result.push('content-type', 'application/json')
+  if (input.sessionId !== null) result.push('mcp-session-id', input.sessionId)
+  return result
+}
+
+/**
+ * The headers that go back to the client, flat. `sessionId` is the sealed one. `lengthBytes`: of the body as it will be
+ * sent, null when it is not known.
+ */
+export function responseHeaders(
+  upstream: IncomingHttpHeaders,
+  options: { sessionId: string | null; lengthBytes: number | null },
+): string[] {
+  const result = SAFETY_HEADERS.slice()
+  for (const name of RESPONSE_HEADERS) {
+    const value = singleHeader(upstream, name)
+    if (value !== null) result.push(name, value)
+  }
+  for (const name in upstream) {
+    if (!name.startsWith('mcp-') || name === 'mcp-session-id') continue
+    const value = singleHeader(upstream, name)
+    if (value !== null) result.push(name, value)
+  }
+  if (options.sessionId !== null) result.push('mcp-session-id', options.sessionId)
+  if (options.lengthBytes !== null) result.push('content-length', String(options.lengthBytes))
+  return result
+}
+
+/** A header that is there exactly once; null otherwise. */
+export function singleHeader(headers: IncomingHttpHeaders, name: string): string | null {
+  const value = headers[name]
+  if (typeof value === 'string') return value
+  return Array.isArray(value) && value.length === 1 ? (value[0] ?? null) : null
+}
+
+function isClientOnly(key: string): boolean {
+  return CLIENT_ONLY_HEADERS.has(key) || CLIENT_ONLY_PREFIXES.some((prefix) => key.startsWith(prefix))
+}
+
+function connectionListed(rawHeaders: string[]): Set<string> | null {
+  let listed: Set<string> | null = null
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.length !== 10 || rawHeaders[i]?.toLowerCase() !== 'connection') continue
+    const value = rawHeaders[i + 1] ?? ''
+    if (value === 'keep-alive' || value === 'close') continue
+    listed ??= new Set()
+    for (const part of value.split(',')) listed.add(part.trim().toLowerCase())
+  }
+  return listed
+}

@@ -1,0 +1,76 @@
+import type { Address } from './address.ts'
+import { subjectOf } from './auth.ts'
+import type { Call } from './call.ts'
+import type { ExchangePlan } from './exchange.ts'
+import type { Grant } from './grant.ts'
+import { requestHeaders } from './headers.ts'
+import type { GatewayLimits } from './limits.ts'
+import type { RpcRequest } from './rpc.ts'
+import { rewritten, withAllowedTools } from './rpc.ts'
+import type { SubjectSeal } from './session.ts'
+import type { EventFilter } from './stream-filter.ts'
+import { createEventFilter } from './stream-filter.ts'
+import type { GatewayInstance } from './view.ts'
+
+export type PlanInput = {
+  call: Call
+  instance: GatewayInstance
+  grant: Grant
+  address: Extract<Address, { refusal: null }>
+  /** null for GET and DELETE. */
+  message: { request: RpcRequest; body: Buffer } | null
+  /** The client's own `Authorization`, if it goes upstream. */
+  forwardedAuthorization: string | null
+  seal: SubjectSeal
+  limits: GatewayLimits
+  releaseBody: () => void
+}
+
+/** What an admitted request asks of its upstream, and how the answer is brought back. */
+export function planExchange(input: PlanInput): ExchangePlan {
+  const { call, instance, grant, address, message, seal, limits } = input
+  const { route, req, credential } = call
+  const { tools } = grant
+  // A caller with a tool allow-list sends on what was judged, not the bytes that another parser may read differently.
+  const rewrittenBody = message !== null && tools !== null ? rewritten(message.request) : null
+  const isOpenEnded = route.kind === 'mcp' && req.method === 'GET'
+  return {
+    origin: grant.origin,
+    path: address.path ?? grant.path,
+    method: req.method === 'POST' ? 'POST' : req.method === 'DELETE' ? 'DELETE' : 'GET',
+    headers: requestHeaders({
+      rawHeaders: req.rawHeaders,
+      configured: grant.configured,
+      forwardedAuthorization: input.forwardedAuthorization,
+      token: credential === null ? null : call.token,
+      sessionId: address.sessionId,
+      inspected: tools !== null || route.kind === 'sse',
+      rewrittenBody: rewrittenBody !== null,
+    }),
+    body: rewrittenBody ?? message?.body ?? null,
+    headersTimeoutMs: isOpenEnded ? 0 : (instance.limits.headersTimeoutMs ?? limits.headersTimeoutMs),
+    eventFilter: eventFilterFor(input),
+    jsonFilter: tools === null ? null : (text) => withAllowedTools(text, tools),
+    sealSession: (sessionId) => {
+      // Most often the very one that the client has just sent.
+      const sent = req.headers['mcp-session-id']
+      if (address.sessionId === sessionId && typeof sent === 'string') return sent
+      return seal.seal('session', instance.id, subjectOf(credential), sessionId)
+    },
+    forwardedAuthorization: input.forwardedAuthorization !== null,
+    releaseBody: input.releaseBody,
+  }
+}
+
+function eventFilterFor({ call, instance, grant, seal, limits }: PlanInput): EventFilter | null {
+  const isSse = call.route.kind === 'sse'
+  if (!isSse && grant.tools === null) return null
+  const subject = subjectOf(call.credential)
+  const rewrite = (path: string): string =>
+    `/mcp-gateway/${instance.id}/sse/${seal.seal('endpoint', instance.id, subject, path)}`
+  return createEventFilter({
+    maxEventBytes: limits.maxInspectedBytes,
+    endpoint: isSse ? { upstreamUrl: instance.url, rewrite } : null,
+    tools: grant.tools,
+  })
+}

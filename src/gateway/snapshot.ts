@@ -1,0 +1,198 @@
+import type { Logger } from '../telemetry/logger.ts'
+import type { GatewayLimits } from './limits.ts'
+import type { GatewayCredential, GatewayInstance, GatewayRecords, GatewayView } from './view.ts'
+
+export type LookUp = 'found' | 'unknown' | 'busy'
+
+/** All that the gateway serves, in memory, following the view. */
+export type Snapshot = {
+  /** Loads everything, then follows. Rejects when the first load fails. */
+  start(): Promise<void>
+  ready(): boolean
+  credential(hash: string): GatewayCredential | undefined
+  instance(id: string): GatewayInstance | undefined
+  /**
+   * Asks the store for a hash that the snapshot does not have; when `found`, the snapshot has it now. `busy`: too many such
+   * questions at one time, or the store did not answer: nothing is known about the token.
+   */
+  lookUp(hash: string): Promise<LookUp>
+  /** The revision up to which every change is being obeyed. */
+  seenRevision(): number
+  /** True once `revision` is obeyed; false when that took longer than `timeoutMs`. */
+  waitFor(revision: number, timeoutMs: number): Promise<boolean>
+  /** Called after records changed or the seen revision rose. */
+  onChange(listener: () => void): () => void
+  close(): void
+}
+
+export type SnapshotOptions = {
+  view: GatewayView
+  logger: Logger
+  limits: Pick<GatewayLimits, 'pollIntervalMs' | 'unknownTtlMs' | 'maxUnknown' | 'maxLookups'>
+  /** Unix time in ms. */
+  now: () => number
+}
+
+export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): Snapshot {
+  let instances = new Map<string, GatewayInstance>()
+  let credentials = new Map<string, GatewayCredential>()
+  let seen = -1
+  let closed = false
+  let failing = false
+  let refreshing: Promise<void> | null = null
+  let again = false
+  let timer: NodeJS.Timeout | null = null
+  let unsubscribe: (() => void) | null = null
+  const unknown = new Map<string, number>()
+  const lookUps = new Map<string, Promise<LookUp>>()
+  const listeners = new Set<() => void>()
+
+  const notify = (): void => {
+    for (const listener of listeners) listener()
+  }
+
+  const merge = (records: Omit<GatewayRecords, 'revision'>): void => {
+    for (const instance of records.instances) {
+      const known = instances.get(instance.id)
+      if (known === undefined || known.revision <= instance.revision) instances.set(instance.id, instance)
+    }
+    for (const credential of records.credentials) {
+      const known = credentials.get(credential.hash)
+      if (known === undefined || known.revision <= credential.revision) credentials.set(credential.hash, credential)
+    }
+  }
+
+  const replace = (records: GatewayRecords): void => {
+    instances = new Map(records.instances.map((instance) => [instance.id, instance]))
+    credentials = new Map(records.credentials.map((credential) => [credential.hash, credential]))
+    seen = records.revision
+  }
+
+  const refreshOnce = async (): Promise<void> => {
+    const changes = await view.changesSince(seen)
+    // A store that went back (restored from a backup) has told us nothing that can be merged.
+    if (changes.revision < seen) replace(await view.loadAll())
+    else if (changes.revision === seen && changes.instances.length === 0 && changes.credentials.length === 0) return
+    else {
+      merge(changes)
+      seen = changes.revision
+    }
+    notify()
+  }
+
+  const refreshAll = async (): Promise<void> => {
+    do {
+      again = false
+      try {
+        await refreshOnce()
+        if (failing) logger.info({ revision: seen }, 'gateway: following the store again')
+        failing = false
+      } catch (error) {
+        if (!failing) logger.warn({ error }, 'gateway: the store does not answer; serving what is known')
+        failing = true
+      }
+    } while (again && !closed)
+  }
+
+  /** One refresh at a time; a wish that comes meanwhile is served by one more round. */
+  const refresh = (): void => {
+    if (closed || seen === -1) return
+    if (refreshing !== null) {
+      again = true
+      return
+    }
+    refreshing = refreshAll().finally(() => {
+      refreshing = null
+    })
+  }
+
+  const poll = (): void => {
+    timer = setTimeout(() => {
+      refresh()
+      poll()
+    }, limits.pollIntervalMs)
+    timer.unref()
+  }
+
+  const askStore = async (hash: string): Promise<LookUp> => {
+    try {
+      const found = await view.findByHash(hash)
+      if (found === null) {
+        remember(hash)
+        return 'unknown'
+      }
+      merge({ instances: [found.instance], credentials: [found.credential] })
+      return 'found'
+    } catch (error) {
+      logger.warn({ error }, 'gateway: a token could not be looked up')
+      return 'busy'
+    } finally {
+      lookUps.delete(hash)
+    }
+  }
+
+  const remember = (hash: string): void => {
+    unknown.delete(hash)
+    const oldest = unknown.keys().next()
+    if (unknown.size >= limits.maxUnknown && oldest.done !== true) unknown.delete(oldest.value)
+    unknown.set(hash, now() + limits.unknownTtlMs)
+  }
+
+  return {
+    async start() {
+      // Subscribed first, so that nothing falls between the load and the following.
+      unsubscribe ??= view.onRevision((revision) => {
+        if (revision > seen) refresh()
+      })
+      replace(await view.loadAll())
+      notify()
+      if (closed) return
+      refresh()
+      poll()
+    },
+    ready: () => seen !== -1 && !closed,
+    credential: (hash) => credentials.get(hash),
+    instance: (id) => instances.get(id),
+    lookUp(hash) {
+      const until = unknown.get(hash)
+      if (until !== undefined) {
+        if (until > now()) return Promise.resolve('unknown')
+        unknown.delete(hash)
+      }
+      const running = lookUps.get(hash)
+      if (running !== undefined) return running
+      if (lookUps.size >= limits.maxLookups) return Promise.resolve('busy')
+      const asked = askStore(hash)
+      lookUps.set(hash, asked)
+      return asked
+    },
+    seenRevision: () => seen,
+    waitFor(revision, timeoutMs) {
+      if (seen >= revision) return Promise.resolve(true)
+      return new Promise((resolve) => {
+        const settle = (): void => {
+          clearTimeout(limit)
+          listeners.delete(check)
+          resolve(seen >= revision)
+        }
+        const check = (): void => {
+          if (seen >= revision || closed) settle()
+        }
+        const limit = setTimeout(settle, timeoutMs)
+        listeners.add(check)
+        refresh()
+      })
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    close() {
+      closed = true
+      if (timer !== null) clearTimeout(timer)
+      unsubscribe?.()
+      notify()
+      listeners.clear()
+    },
+  }
+}

@@ -1,0 +1,88 @@
+import { Registry } from 'prom-client'
+import type { Config, Secrets } from '../config.ts'
+import { waitUntilSeen } from '../store/replicas.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { createApiHandler } from './api-part.ts'
+import { localOrigin, openFoundation } from './foundation.ts'
+import { startGatewayPart } from './gateway-part.ts'
+import { type Handler, isGatewayPath, listen } from './http-server.ts'
+import { readinessOf } from './readiness.ts'
+import { createClosers, type Running } from './running.ts'
+import { startTemporalPart } from './temporal-part.ts'
+import { startWorkerPart } from './worker-part.ts'
+
+const CLOSE_GRACE_MS = 10_000
+
+/** Every role in one process on one port, with an embedded Temporal server unless TEMPORAL_ADDRESS names another. */
+export async function runAll(
+  config: Config,
+  secrets: Secrets,
+  logger: Logger,
+  options: { signal: AbortSignal; onProgress: (line: string) => void },
+): Promise<Running> {
+  const closers = createClosers((error) => logger.error({ err: error }, 'a part did not close cleanly'))
+  try {
+    const foundation = await openFoundation(config, secrets, logger, options.signal)
+    closers.add(() => foundation.store.close())
+
+    let origin = ''
+    let gatewayOrigin = ''
+    const publicUrl = () => config.publicUrl ?? gatewayOrigin
+    const gatewayUrl = () => config.gatewayUrl ?? gatewayOrigin
+    const ownOrigins = () => [...new Set([origin, gatewayOrigin, publicUrl()].map((url) => new URL(url).origin))]
+
+    const gateway = await startGatewayPart(foundation, ownOrigins)
+    closers.add(gateway.close)
+    const temporal = startTemporalPart(foundation, {
+      embedded: config.temporal.address === null,
+      onProgress: options.onProgress,
+    })
+    closers.add(temporal.close)
+    const worker = startWorkerPart(foundation, temporal, { gatewayUrl, publicUrl })
+    closers.add(worker.close)
+
+    const handleApi = createApiHandler(foundation, {
+      temporal,
+      publicUrl,
+      gatewayUrl,
+      gatewaySeen: async (revision, timeoutMs) =>
+        (await gateway.gateway.waitFor(revision, timeoutMs)) &&
+        (await waitUntilSeen(foundation.store, revision, timeoutMs)),
+      readiness: () =>
+        readinessOf({
+          gateway: () => (gateway.gateway.ready() ? null : 'the gateway has not read the store yet'),
+          temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
+          worker: () => (worker.ready() ? null : 'the worker has not started yet'),
+        }),
+      metrics: new Registry(),
+    })
+    const handle: Handler = (request, response) => {
+      if (config.gatewayPort === null && isGatewayPath(request.url)) gateway.gateway.handle(request, response)
+      else handleApi(request, response)
+    }
+    const server = await listen(handle, config.host, config.port, 'TOOLFERRY_PORT')
+    closers.add(() => server.close(CLOSE_GRACE_MS))
+    foundation.ownPorts.add(server.port)
+    origin = localOrigin(config.host, server.port)
+    gatewayOrigin = origin
+    if (config.gatewayPort !== null) {
+      const own = await listen(gateway.gateway.handle, config.host, config.gatewayPort, 'TOOLFERRY_GATEWAY_PORT')
+      closers.add(() => own.close(CLOSE_GRACE_MS))
+      foundation.ownPorts.add(own.port)
+      gatewayOrigin = localOrigin(config.host, own.port)
+    }
+
+    const ready = temporal.connected.then(async () => {
+      await worker.started
+      return [
+        `API      ${origin}/api/v1   (reference: ${origin}/docs)`,
+        `Gateway  ${publicUrl()}/mcp-gateway/…`,
+        ...(temporal.uiUrl() === null ? [] : [`Temporal ${temporal.uiUrl()}`]),
+      ]
+    })
+    return { ready, close: closers.closeAll }
+  } catch (error) {
+    await closers.closeAll()
+    throw error
+  }
+}

@@ -1,0 +1,174 @@
+import { resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { PrismaLibSql } from '@prisma/adapter-libsql'
+import { PrismaMariaDb } from '@prisma/adapter-mariadb'
+import { ConfigError } from '../config.ts'
+import { PrismaClient as MysqlClient } from './generated/mysql/client.ts'
+import { type Prisma, PrismaClient as SqliteClient } from './generated/sqlite/client.ts'
+
+export type Engine = 'sqlite' | 'mysql'
+
+/** What a write transaction can use. */
+export type Tx = Prisma.TransactionClient
+
+type ReadMethod = 'findUnique' | 'findFirst' | 'findMany' | 'count' | 'aggregate' | 'groupBy'
+type Model = Uncapitalize<Prisma.ModelName>
+
+/** What may be used outside a write transaction: reading. A `Tx` is also a `Db`. */
+export type Db = { [K in Model]: Pick<Tx[K], Extract<ReadMethod, keyof Tx[K]>> } & Pick<
+  Tx,
+  '$queryRaw' | '$queryRawUnsafe'
+>
+
+export type OpenClient = {
+  engine: Engine
+  reader: SqliteClient
+  writer: SqliteClient
+  close(): Promise<void>
+}
+
+/** The path of a `file:` URL, absolute. */
+export function sqlitePath(databaseUrl: string): string {
+  const plain = databaseUrl.replace(/\?.*$/, '')
+  return plain.startsWith('file://') ? fileURLToPath(plain) : resolve(plain.slice('file:'.length))
+}
+
+/**
+ * SQLite through libSQL: one connection that writes (its transactions take the write lock when they begin, so none fails
+ * half-way) and one that only reads and, with WAL, never waits for the other. libSQL is synchronous inside, so a second
+ * writing connection of this process would block the event loop that must let the first one finish.
+ */
+export function openSqliteClient(path: string): OpenClient {
+  const url = pathToFileURL(path).href
+  const writer = new SqliteClient({
+    adapter: new OneConnection(url, [
+      'PRAGMA journal_mode = WAL',
+      // A commit is on the disk before a platform is written on the strength of it.
+      'PRAGMA synchronous = FULL',
+      'PRAGMA busy_timeout = 5000',
+    ]),
+  })
+  const reader = new SqliteClient({
+    adapter: new OneConnection(url, ['PRAGMA busy_timeout = 5000', 'PRAGMA query_only = ON']),
+  })
+  return {
+    engine: 'sqlite',
+    reader,
+    writer,
+    async close() {
+      await reader.$disconnect()
+      await writer.$disconnect()
+    },
+  }
+}
+
+/** MySQL 8 or MariaDB: one pool for everything, READ COMMITTED (no gap locks), UTC. */
+export function openMysqlClient(databaseUrl: string): OpenClient {
+  const target = mysqlTarget(databaseUrl)
+  const client = new MysqlClient({
+    adapter: new PrismaMariaDb(
+      {
+        ...target,
+        connectionLimit: 10,
+        acquireTimeout: 15_000,
+        connectTimeout: 10_000,
+        // MySQL 8 without TLS hands out the key that its default authentication encrypts the password with.
+        allowPublicKeyRetrieval: true,
+        initSql: ["SET time_zone = '+00:00'", 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'],
+      },
+      { database: target.database },
+    ),
+  })
+  // The one cast between the engines. Both clients come from one schema; SQLite's offers the smaller set of options, so
+  // what compiles against its type exists on MySQL, too.
+  const canonical = client as unknown as SqliteClient
+  return { engine: 'mysql', reader: canonical, writer: canonical, close: () => client.$disconnect() }
+}
+
+export type MysqlTarget = {
+  host: string
+  port: number
+  user: string
+  password: string
+  database: string
+  ssl?: boolean | { rejectUnauthorized: boolean }
+}
+
+/** The parts of a `mysql://` URL. `?ssl=require` encrypts, `?ssl=verify` also checks the certificate. Throws ConfigError. */
+export function mysqlTarget(databaseUrl: string): MysqlTarget {
+  let url: URL
+  try {
+    url = new URL(databaseUrl)
+  } catch {
+    throw new ConfigError(
+      'DATABASE_URL is not a URL. It looks like mysql://user:password@host:3306/toolferry; special characters of the password are percent-encoded.',
+    )
+  }
+  const database = decodeURIComponent(url.pathname.slice(1))
+  if (database === '')
+    throw new ConfigError('DATABASE_URL names no database: mysql://user:password@host:3306/<database>')
+  const ssl = url.searchParams.get('ssl')
+  if (ssl !== null && ssl !== 'require' && ssl !== 'verify') {
+    throw new ConfigError('DATABASE_URL: ssl must be "require" or "verify".')
+  }
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? 3306 : Number(url.port),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database,
+    ...(ssl === null ? {} : { ssl: { rejectUnauthorized: ssl === 'verify' } }),
+  }
+}
+
+type LibSqlClient = ReturnType<PrismaLibSql['createClient']>
+type LibSqlTransaction = Awaited<ReturnType<LibSqlClient['transaction']>>
+
+/**
+ * Prisma's adapter with two habits of libSQL's client changed: a transaction stays on the connection with the pragmas
+ * (libSQL opens a new connection for each one and leaves the old one to the garbage collector), and it is immediate. The
+ * adapter already keeps everything else off the connection while a transaction is open.
+ */
+class OneConnection extends PrismaLibSql {
+  readonly #pragmas: string[]
+
+  constructor(url: string, pragmas: string[]) {
+    super({ url })
+    this.#pragmas = pragmas
+  }
+
+  override async connect(): ReturnType<PrismaLibSql['connect']> {
+    const adapter = await super.connect()
+    for (const sql of this.#pragmas) await adapter.queryRaw({ sql, args: [], argTypes: [] })
+    return adapter
+  }
+
+  override createClient(config: Parameters<PrismaLibSql['createClient']>[0]): LibSqlClient {
+    const client = super.createClient(config)
+    client.transaction = async (): Promise<LibSqlTransaction> => {
+      await client.execute('BEGIN IMMEDIATE')
+      let open = true
+      const end = async (sql: string) => {
+        if (!open) return
+        open = false
+        await client.execute(sql)
+      }
+      return {
+        execute: (statement: Parameters<LibSqlTransaction['execute']>[0]) => client.execute(statement),
+        batch: async (statements) => {
+          const results = []
+          for (const statement of statements) results.push(await client.execute(statement))
+          return results
+        },
+        executeMultiple: (sql) => client.executeMultiple(sql),
+        commit: () => end('COMMIT'),
+        rollback: () => end('ROLLBACK'),
+        close: () => void end('ROLLBACK'),
+        get closed() {
+          return !open
+        },
+      }
+    }
+    return client
+  }
+}

@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto'
+import type { Tx } from './client.ts'
+import { IdempotencyKeyReusedError } from './errors.ts'
+import type { Store } from './store.ts'
+
+/** An Idempotency-Key belongs to the API key that sent it. `requestHash`: a digest of the request's body, hex. */
+export type Idempotency = { apiKeyId: string; key: string; requestHash: string }
+
+/** The sync that this key made before, or null. Throws IdempotencyKeyReusedError when it was for another request. */
+export async function findIdempotentSync(
+  tx: Pick<Tx, 'idempotencyKey'>,
+  idempotency: Idempotency,
+): Promise<string | null> {
+  const row = await tx.idempotencyKey.findUnique({ where: { id: rowId(idempotency) } })
+  if (row === null) return null
+  if (row.requestHash !== idempotency.requestHash) throw new IdempotencyKeyReusedError()
+  return row.syncId
+}
+
+export async function rememberIdempotentSync(tx: Tx, idempotency: Idempotency, syncId: string): Promise<void> {
+  await tx.idempotencyKey.create({
+    data: { id: rowId(idempotency), requestHash: idempotency.requestHash, syncId, createdAt: new Date() },
+  })
+}
+
+/** Forgets keys older than `before`. */
+export async function purgeIdempotencyKeys(store: Store, before: Date): Promise<number> {
+  return (await store.write((tx) => tx.idempotencyKey.deleteMany({ where: { createdAt: { lt: before } } }))).count
+}
+
+function rowId(idempotency: Idempotency): string {
+  return createHash('sha256').update(`${idempotency.apiKeyId}\n${idempotency.key}`).digest('hex')
+}

@@ -1,0 +1,66 @@
+import type { Store } from './store.ts'
+
+/** One writer a space: a lease with an epoch that only grows, so a holder that woke too late can be told apart. */
+
+/** The new epoch, or null while another holder's lease runs. The same holder takes its own lease anew, with a new epoch. */
+export async function acquireLease(
+  store: Store,
+  spaceId: string,
+  holder: string,
+  ttlMs: number,
+  now: Date = new Date(),
+): Promise<number | null> {
+  const until = new Date(now.getTime() + ttlMs)
+  return store.write(
+    async (tx) => {
+      const row = await tx.spaceLease.findUnique({ where: { spaceId } })
+      if (row === null) {
+        await tx.spaceLease.create({ data: { spaceId, holder, epoch: 1, until } })
+        return 1
+      }
+      if (row.until > now && row.holder !== holder) return null
+      const epoch = row.epoch + 1
+      // The epoch in the condition: of two that steal at once, one wins.
+      const taken = await tx.spaceLease.updateMany({
+        where: { spaceId, epoch: row.epoch },
+        data: { holder, epoch, until },
+      })
+      return taken.count === 1 ? epoch : null
+    },
+    { retryUnique: true },
+  )
+}
+
+/** False when the lease has passed to somebody else or was released; then nothing more may be written. */
+export async function renewLease(
+  store: Store,
+  spaceId: string,
+  holder: string,
+  epoch: number,
+  ttlMs: number,
+  now: Date = new Date(),
+): Promise<boolean> {
+  const until = new Date(now.getTime() + ttlMs)
+  const renewed = await store.write((tx) =>
+    tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until } }),
+  )
+  return renewed.count === 1
+}
+
+/** Lets the next holder in at once. The row stays, since its epoch must not start again. */
+export async function releaseLease(store: Store, spaceId: string, holder: string, epoch: number): Promise<void> {
+  await store.write((tx) =>
+    tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until: new Date(0) } }),
+  )
+}
+
+/** Whether this epoch is still the current one and its lease has not run out. */
+export async function checkLease(
+  store: Store,
+  spaceId: string,
+  epoch: number,
+  now: Date = new Date(),
+): Promise<boolean> {
+  const row = await store.db.spaceLease.findUnique({ where: { spaceId } })
+  return row !== null && row.epoch === epoch && row.until > now
+}

@@ -1,0 +1,48 @@
+import type { Tx } from './client.ts'
+import { chunksOf } from './columns.ts'
+import { StoreError } from './errors.ts'
+import { bumpRevision } from './revision.ts'
+import type { Store } from './store.ts'
+
+/**
+ * Drops bindings and their deployments, of some spaces or of one instance. Their tokens are revoked, not deleted: every
+ * gateway has to see that first. Throws StoreError `has_deployments` while objects of ours are on a platform, unless
+ * `forget`. Answers the revision, or null when there was nothing to drop.
+ */
+export async function forgetBindings(
+  store: Store,
+  tx: Tx,
+  which: { spaceIds: string[] } | { instanceId: string },
+  forget: boolean,
+): Promise<number | null> {
+  const filters =
+    'instanceId' in which
+      ? [{ instanceId: which.instanceId }]
+      : chunksOf(which.spaceIds).map((ids) => ({ spaceId: { in: ids } }))
+  let deployed = 0
+  for (const where of filters) {
+    deployed += await tx.deployment.count({
+      where: { ...where, OR: [{ ownership: { not: null } }, { state: 'pending' }] },
+    })
+  }
+  if (deployed > 0 && !forget) {
+    throw new StoreError(
+      'has_deployments',
+      `${deployed} ${deployed === 1 ? 'object of it is' : 'objects of it are'} still on a platform. Remove them with a removal sync first, or forget the records only.`,
+    )
+  }
+  let revision: number | null = null
+  for (const where of filters) {
+    const ids = (await tx.binding.findMany({ where, select: { id: true } })).map((row) => row.id)
+    for (const chunk of chunksOf(ids)) {
+      revision ??= await bumpRevision(store, tx)
+      await tx.gatewayToken.updateMany({
+        where: { bindingId: { in: chunk }, state: { not: 'revoked' } },
+        data: { state: 'revoked', revokedAt: new Date(), revision },
+      })
+      await tx.deployment.deleteMany({ where: { bindingId: { in: chunk } } })
+      await tx.binding.deleteMany({ where: { id: { in: chunk } } })
+    }
+  }
+  return revision
+}

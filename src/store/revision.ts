@@ -1,0 +1,24 @@
+import type { Db, Tx } from './client.ts'
+import type { Store } from './store.ts'
+import { afterCommit } from './transaction.ts'
+
+/** The counter that orders what the gateway must see. */
+
+const ROW = 1
+
+/**
+ * The next revision. Call it first in the transaction: the counter's row stays locked until the commit, so revisions
+ * become visible in their order and a reader that asks for "> last seen" misses nothing.
+ */
+export async function bumpRevision(store: Pick<Store, 'emit'>, tx: Tx): Promise<number> {
+  await tx.revision.updateMany({ where: { id: ROW }, data: { value: { increment: 1 } } })
+  const revision = await currentRevision(tx)
+  afterCommit(tx, () => store.emit.revision(revision))
+  return revision
+}
+
+export async function currentRevision(db: Db): Promise<number> {
+  const row = await db.revision.findUnique({ where: { id: ROW } })
+  if (row === null) throw new Error('the Revision row is missing: the database was not made by our migrations')
+  return row.value
+}

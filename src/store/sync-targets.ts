@@ -1,0 +1,314 @@
+import { emptyCounts, TARGET_STATES, type TargetAction, type TargetCounts, type TargetState } from '../domain/states.ts'
+import type { Db, Tx } from './client.ts'
+import {
+  afterId,
+  chunksOf,
+  clip,
+  jsonOrNull,
+  newIds,
+  type Page,
+  type PageRequest,
+  pageSize,
+  parseJsonOrNull,
+  readInChunks,
+  toPage,
+} from './columns.ts'
+import { NotFoundError } from './errors.ts'
+import type { SyncTarget } from './generated/sqlite/client.ts'
+import type { Store } from './store.ts'
+
+export type TargetRecord = {
+  id: string
+  syncId: string
+  spaceId: string
+  instanceId: string
+  bindingId: string | null
+  action: TargetAction | null
+  state: TargetState
+  /** Field changes as the planner made them, secrets masked; null before planning. */
+  changes: unknown[] | null
+  attempts: number
+  errorType: string | null
+  errorMessage: string | null
+  /** What a person should know when it is not an error. */
+  note: string | null
+  startedAt: Date | null
+  finishedAt: Date | null
+  updatedAt: Date
+}
+
+export type TargetView = TargetRecord & { spaceName: string | null; instanceName: string | null }
+
+export type NewTarget = { spaceId: string; instanceId: string; bindingId: string | null }
+
+export type FinalTargetState = Exclude<TargetState, 'pending' | 'running'>
+export type TargetFailure = { type: string; message: string }
+
+export type PlannedTarget = {
+  id: string
+  /** null: it failed before anything could be decided. */
+  action: TargetAction | null
+  changes: readonly unknown[]
+  /** `pending` when there is something left to do; else how it ended. */
+  state: TargetState
+  error?: TargetFailure | null
+  note?: string | null
+}
+
+/** The selection as rows, in chunks. Those that are there already stay as they are. */
+export async function createTargets(store: Store, syncId: string, targets: readonly NewTarget[]): Promise<void> {
+  for (const chunk of chunksOf(targets)) {
+    await store.write(
+      async (tx) => {
+        const spaceIds = [...new Set(chunk.map((target) => target.spaceId))]
+        const rows = await tx.syncTarget.findMany({
+          where: { syncId, spaceId: { in: spaceIds } },
+          select: { spaceId: true, instanceId: true },
+        })
+        const known = new Set(rows.map((row) => `${row.spaceId} ${row.instanceId}`))
+        const now = new Date()
+        const ids = newIds(chunk.length)
+        const missing = []
+        for (const [index, target] of chunk.entries()) {
+          const key = `${target.spaceId} ${target.instanceId}`
+          if (known.has(key)) continue
+          known.add(key)
+          missing.push({ id: ids[index] ?? '', syncId, ...target, state: 'pending', updatedAt: now })
+        }
+        if (missing.length > 0) await tx.syncTarget.createMany({ data: missing })
+      },
+      { retryUnique: true },
+    )
+  }
+}
+
+export async function listTargetsForSpace(store: Store, syncId: string, spaceId: string): Promise<TargetRecord[]> {
+  const rows = await store.db.syncTarget.findMany({ where: { syncId, spaceId }, orderBy: { id: 'asc' } })
+  return rows.map(toTarget)
+}
+
+export async function getTarget(store: Store, id: string): Promise<TargetRecord | null> {
+  const row = await store.db.syncTarget.findUnique({ where: { id } })
+  return row === null ? null : toTarget(row)
+}
+
+/** With names, in the order in which they were made. */
+export async function listTargets(
+  store: Store,
+  syncId: string,
+  request: PageRequest & {
+    state?: TargetState | undefined
+    spaceId?: string | undefined
+    instanceId?: string | undefined
+  } = {},
+): Promise<Page<TargetView>> {
+  const size = pageSize(request)
+  const { state, spaceId, instanceId } = request
+  const rows = await store.db.syncTarget.findMany({
+    where: {
+      syncId,
+      ...afterId(request.cursor),
+      ...(state === undefined ? {} : { state }),
+      ...(spaceId === undefined ? {} : { spaceId }),
+      ...(instanceId === undefined ? {} : { instanceId }),
+    },
+    orderBy: { id: 'asc' },
+    take: size + 1,
+  })
+  const page = toPage(rows, size, (row) => [row.id], toTarget)
+  return { items: await withNames(store.db, page.items), nextCursor: page.nextCursor }
+}
+
+/** The cells of one instance in a run. */
+export async function listTargetsOfInstance(store: Store, syncId: string, instanceId: string): Promise<NewTarget[]> {
+  return store.db.syncTarget.findMany({
+    where: { syncId, instanceId },
+    select: { spaceId: true, instanceId: true, bindingId: true },
+  })
+}
+
+/** The cells of a run in the given states, for starting another run with just these. */
+export async function listTargetCells(
+  store: Store,
+  syncId: string,
+  states: readonly TargetState[],
+): Promise<NewTarget[]> {
+  return store.db.syncTarget.findMany({
+    where: { syncId, state: { in: [...states] } },
+    select: { spaceId: true, instanceId: true, bindingId: true },
+    orderBy: { id: 'asc' },
+  })
+}
+
+/** Records the plan. A target that has ended already is not planned again; a skipped one is, since it may be enabled by now. */
+export async function recordPlan(store: Store, planned: readonly PlannedTarget[]): Promise<void> {
+  for (const chunk of chunksOf(planned)) {
+    const now = new Date()
+    await store.write(async (tx) => {
+      for (const { id, action, changes, state, error, note } of chunk) {
+        await tx.syncTarget.updateMany({
+          where: { id, state: { in: ['pending', 'running', 'skipped'] } },
+          data: {
+            action,
+            changes: jsonOrNull(changes),
+            state,
+            ...failureColumns(error ?? null),
+            note: note ?? null,
+            finishedAt: state === 'pending' || state === 'running' ? null : now,
+            updatedAt: now,
+          },
+        })
+      }
+    })
+  }
+}
+
+/** One more attempt. False when the target has ended already (skipped by a signal, for example). */
+export async function startTarget(store: Store, id: string): Promise<boolean> {
+  const now = new Date()
+  return store.write(async (tx) => {
+    await tx.syncTarget.updateMany({ where: { id, startedAt: null }, data: { startedAt: now } })
+    const changed = await tx.syncTarget.updateMany({
+      where: { id, state: { in: ['pending', 'running'] } },
+      data: { state: 'running', attempts: { increment: 1 }, updatedAt: now },
+    })
+    return changed.count > 0
+  })
+}
+
+/** Back to `pending`: this attempt failed, another will come. The error is shown until then. */
+export async function postponeTarget(store: Store, id: string, error: TargetFailure): Promise<void> {
+  await store.write((tx) =>
+    tx.syncTarget.updateMany({
+      where: { id, state: 'running' },
+      data: { state: 'pending', ...failureColumns(error), updatedAt: new Date() },
+    }),
+  )
+}
+
+/** Ends a target. Throws NotFoundError. One that has ended already is ended anew: verify may overrule write. */
+export async function finishTarget(
+  store: Store,
+  id: string,
+  state: FinalTargetState,
+  error: TargetFailure | null = null,
+  note?: string | null,
+): Promise<void> {
+  const now = new Date()
+  const changed = await store.write((tx) =>
+    tx.syncTarget.updateMany({
+      where: { id },
+      data: {
+        state,
+        ...failureColumns(error),
+        ...(note === undefined ? {} : { note }),
+        finishedAt: now,
+        updatedAt: now,
+      },
+    }),
+  )
+  if (changed.count === 0) throw new NotFoundError('The target')
+}
+
+/** Ends those of the run's targets that have not ended: all, or of a space, or of some bindings. Answers how many. */
+export async function finishOpenTargets(
+  store: Store,
+  syncId: string,
+  which: { spaceId?: string; instanceId?: string; bindingIds?: readonly string[] },
+  state: FinalTargetState,
+  error: TargetFailure | null = null,
+  note?: string | null,
+): Promise<number> {
+  const now = new Date()
+  const filters =
+    which.bindingIds === undefined ? [{}] : chunksOf(which.bindingIds).map((ids) => ({ bindingId: { in: ids } }))
+  return store.write(async (tx: Tx) => {
+    let count = 0
+    for (const filter of filters) {
+      const changed = await tx.syncTarget.updateMany({
+        where: {
+          syncId,
+          state: { in: ['pending', 'running'] },
+          ...(which.spaceId === undefined ? {} : { spaceId: which.spaceId }),
+          ...(which.instanceId === undefined ? {} : { instanceId: which.instanceId }),
+          ...filter,
+        },
+        data: {
+          state,
+          ...failureColumns(error),
+          ...(note === undefined ? {} : { note }),
+          finishedAt: now,
+          updatedAt: now,
+        },
+      })
+      count += changed.count
+    }
+    return count
+  })
+}
+
+/** Targets by state: of the run, or of one of its spaces. */
+export async function countTargets(
+  store: Store,
+  syncId: string,
+  filter: { spaceId?: string } = {},
+): Promise<TargetCounts> {
+  const groups = await store.db.syncTarget.groupBy({
+    by: ['state'],
+    where: { syncId, ...filter },
+    _count: { _all: true },
+  })
+  const counts = emptyCounts()
+  for (const group of groups) {
+    counts[toState(group.state)] += group._count._all
+    counts.total += group._count._all
+  }
+  return counts
+}
+
+async function withNames(db: Db, targets: TargetRecord[]): Promise<TargetView[]> {
+  const [spaces, instances] = await Promise.all([
+    readInChunks(
+      targets.map((target) => target.spaceId),
+      (chunk) => db.space.findMany({ where: { id: { in: chunk } }, select: { id: true, name: true } }),
+    ),
+    readInChunks(
+      targets.map((target) => target.instanceId),
+      (chunk) =>
+        db.mcpInstance.findMany({
+          where: { id: { in: chunk }, status: { not: 'deleted' } },
+          select: { id: true, name: true },
+        }),
+    ),
+  ])
+  const spaceNames = new Map(spaces.map((row) => [row.id, row.name]))
+  const instanceNames = new Map(instances.map((row) => [row.id, row.name]))
+  return targets.map((target) => ({
+    ...target,
+    spaceName: spaceNames.get(target.spaceId) ?? null,
+    instanceName: instanceNames.get(target.instanceId) ?? null,
+  }))
+}
+
+function failureColumns(error: TargetFailure | null) {
+  return {
+    errorType: error === null ? null : clip(error.type, 64),
+    errorMessage: error === null ? null : clip(error.message, 4000),
+  }
+}
+
+function toTarget(row: SyncTarget): TargetRecord {
+  return {
+    ...row,
+    // The store wrote these words itself.
+    action: row.action as TargetAction | null,
+    state: toState(row.state),
+    changes: parseJsonOrNull<unknown[]>(row.changes),
+  }
+}
+
+function toState(text: string): TargetState {
+  const state = TARGET_STATES.find((known) => known === text)
+  if (state === undefined) throw new Error(`a target is in the unknown state ${text}`)
+  return state
+}

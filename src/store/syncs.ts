@@ -1,0 +1,346 @@
+import { newId } from '../domain/ids.ts'
+import {
+  CLOSED_SYNC_STATES,
+  emptyCounts,
+  OPEN_SYNC_STATES,
+  type SyncPhase,
+  type SyncState,
+  type TargetCounts,
+} from '../domain/states.ts'
+import { type Cell, ensureBindingsIn, updateBindingIn } from './bindings.ts'
+import type { Tx } from './client.ts'
+import { beforeId, clip, type Page, type PageRequest, pageSize, parseJson, toPage } from './columns.ts'
+import { NotFoundError, TokenInUseError } from './errors.ts'
+import type { Sync } from './generated/sqlite/client.ts'
+import { findIdempotentSync, type Idempotency, rememberIdempotentSync } from './idempotency.ts'
+import type { Headers } from './instances.ts'
+import { bumpRevision } from './revision.ts'
+import type { Store } from './store.ts'
+import { setCustomTokenIn } from './tokens.ts'
+import { isUniqueViolation } from './transaction.ts'
+
+export type SyncAction = 'sync' | 'remove'
+export type WritePolicy = 'upsert-only' | 'create-only' | 'mirror'
+export type Selection = { instanceIds: string[]; spaceIds: string[] | 'all' }
+
+/** What the admin decides for one cell while starting a run. Absent: unchanged. */
+export type CellAuthorization = Cell & {
+  token?: string
+  expiresAt?: Date | null
+  passThroughHeaders?: Headers | null
+  enabled?: boolean
+}
+
+export type SyncRecord = {
+  id: string
+  platformId: string
+  profileId: string | null
+  name: string
+  action: SyncAction
+  state: SyncState
+  phase: SyncPhase
+  selection: Selection
+  hasAuthorizations: boolean
+  writePolicy: WritePolicy
+  dryRun: boolean
+  acceptWarnings: boolean
+  retryOf: string | null
+  planOf: string | null
+  workflowId: string
+  runId: string | null
+  counts: TargetCounts
+  warnings: string[]
+  errorType: string | null
+  errorMessage: string | null
+  pauseRequested: boolean
+  cancelRequested: boolean
+  requestedBy: string
+  eventSeq: number
+  createdAt: Date
+  startedAt: Date | null
+  finishedAt: Date | null
+}
+
+export type NewSync = {
+  platformId: string
+  profileId?: string | null
+  name: string
+  action?: SyncAction
+  selection: Selection
+  writePolicy?: WritePolicy
+  dryRun?: boolean
+  acceptWarnings?: boolean
+  retryOf?: string | null
+  planOf?: string | null
+  /** Default `sync-<id>`. A second Sync of the same workflow is the first one. */
+  workflowId?: string
+  requestedBy: string
+  /** A real run applies them to its bindings now; a dry run keeps them, sealed. */
+  authorizations?: readonly CellAuthorization[]
+}
+
+const TABLE = 'Sync'
+const COLUMN = 'sealedAuthorizations'
+const OPEN = { in: [...OPEN_SYNC_STATES] }
+
+/**
+ * Writes the Sync, its authorizations and its idempotency key in one transaction. `created` is false when the key or the
+ * workflow made one before: then that one is answered and nothing changes. Throws IdempotencyKeyReusedError,
+ * TokenInUseError, InvalidDesiredState (field token), NotFoundError for unknown cells.
+ */
+export async function createSync(
+  store: Store,
+  input: NewSync,
+  idempotency: Idempotency | null = null,
+): Promise<{ sync: SyncRecord; created: boolean }> {
+  try {
+    return await store.write((tx) => createSyncIn(store, tx, input, idempotency))
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error
+    // Another process was faster with this key or workflow; else it is a token that somebody took meanwhile.
+    const earlier = await store.write((tx) => findEarlier(tx, input.workflowId ?? null, idempotency))
+    if (earlier === null) throw new TokenInUseError()
+    return { sync: toSync(earlier), created: false }
+  }
+}
+
+export async function getSync(store: Store, id: string): Promise<SyncRecord | null> {
+  const row = await store.db.sync.findUnique({ where: { id } })
+  return row === null ? null : toSync(row)
+}
+
+export async function getSyncByWorkflowId(store: Store, workflowId: string): Promise<SyncRecord | null> {
+  const row = await store.db.sync.findUnique({ where: { workflowId } })
+  return row === null ? null : toSync(row)
+}
+
+/** The newest first. */
+export async function listSyncs(
+  store: Store,
+  request: PageRequest & {
+    state?: SyncState | undefined
+    platformId?: string | undefined
+    profileId?: string | undefined
+  } = {},
+): Promise<Page<SyncRecord>> {
+  const size = pageSize(request)
+  const { state, platformId, profileId } = request
+  const rows = await store.db.sync.findMany({
+    where: {
+      ...beforeId(request.cursor),
+      ...(state === undefined ? {} : { state }),
+      ...(platformId === undefined ? {} : { platformId }),
+      ...(profileId === undefined ? {} : { profileId }),
+    },
+    orderBy: { id: 'desc' },
+    take: size + 1,
+  })
+  return toPage(rows, size, (row) => [row.id], toSync)
+}
+
+/** Every open run, the oldest first: what the reconciler and the space switch walk. */
+export async function listOpenSyncs(store: Store, filter: { platformId?: string } = {}): Promise<SyncRecord[]> {
+  const rows = await store.db.sync.findMany({ where: { state: OPEN, ...filter }, orderBy: { id: 'asc' } })
+  return rows.map(toSync)
+}
+
+/** A dry run's authorizations in the clear, for applying its plan. */
+export async function openAuthorizations(store: Store, syncId: string): Promise<CellAuthorization[]> {
+  const row = await store.db.sync.findUnique({ where: { id: syncId }, select: { sealedAuthorizations: true } })
+  if (row === null) throw new NotFoundError('The sync')
+  if (row.sealedAuthorizations === null) return []
+  type Stored = Omit<CellAuthorization, 'expiresAt'> & { expiresAt?: string | null }
+  const text = store.sealer.open({ table: TABLE, column: COLUMN, rowId: syncId }, row.sealedAuthorizations)
+  return parseJson<Stored[]>(text).map(({ expiresAt, ...rest }) => ({
+    ...rest,
+    ...(expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) }),
+  }))
+}
+
+export type SyncProgress = {
+  /** An open state; closing is finishSync. */
+  state?: 'queued' | 'running' | 'paused' | 'waiting_for_credential'
+  phase?: SyncPhase
+  runId?: string
+  counts?: TargetCounts
+  warnings?: string[]
+  startedAt?: Date
+}
+
+/** False, and nothing changed, when the run is closed or unknown. The first `running` sets its start. */
+export async function updateSync(store: Store, id: string, progress: SyncProgress): Promise<boolean> {
+  const { counts, warnings, ...plain } = progress
+  return store.write(async (tx) => {
+    if (progress.state === 'running') {
+      await tx.sync.updateMany({
+        where: { id, state: OPEN, startedAt: null },
+        data: { startedAt: progress.startedAt ?? new Date() },
+      })
+    }
+    const changed = await tx.sync.updateMany({
+      where: { id, state: OPEN },
+      data: {
+        ...plain,
+        ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }),
+        ...(warnings === undefined ? {} : { warnings: JSON.stringify(warnings) }),
+      },
+    })
+    return changed.count > 0
+  })
+}
+
+/** Adds warnings that are not there yet. */
+export async function addSyncWarnings(store: Store, id: string, warnings: readonly string[]): Promise<void> {
+  if (warnings.length === 0) return
+  await store.write(async (tx) => {
+    const row = await tx.sync.findUnique({ where: { id }, select: { warnings: true } })
+    if (row === null) return
+    const all = new Set([...parseJson<string[]>(row.warnings), ...warnings])
+    await tx.sync.updateMany({ where: { id }, data: { warnings: JSON.stringify([...all]) } })
+  })
+}
+
+/** Closes the run. False when it was closed before: then it stands as it was closed. */
+export async function finishSync(
+  store: Store,
+  id: string,
+  outcome: {
+    state: (typeof CLOSED_SYNC_STATES)[number]
+    counts?: TargetCounts
+    errorType?: string | null
+    errorMessage?: string | null
+  },
+): Promise<boolean> {
+  const changed = await store.write((tx) =>
+    tx.sync.updateMany({
+      where: { id, state: OPEN },
+      data: {
+        state: outcome.state,
+        phase: 'done',
+        ...(outcome.counts === undefined ? {} : { counts: JSON.stringify(outcome.counts) }),
+        errorType: outcome.errorType ?? null,
+        errorMessage:
+          outcome.errorMessage === undefined || outcome.errorMessage === null ? null : clip(outcome.errorMessage, 4000),
+        finishedAt: new Date(),
+      },
+    }),
+  )
+  return changed.count > 0
+}
+
+/** What the admin wants of the open run. False when it is closed. */
+export async function requestPause(store: Store, id: string, pause: boolean): Promise<boolean> {
+  const changed = await store.write((tx) =>
+    tx.sync.updateMany({ where: { id, state: OPEN }, data: { pauseRequested: pause } }),
+  )
+  return changed.count > 0
+}
+
+export async function requestCancel(store: Store, id: string): Promise<boolean> {
+  const changed = await store.write((tx) =>
+    tx.sync.updateMany({ where: { id, state: OPEN }, data: { cancelRequested: true } }),
+  )
+  return changed.count > 0
+}
+
+/** Runs by state, for the overview. */
+export async function countSyncs(store: Store): Promise<Partial<Record<SyncState, number>>> {
+  const groups = await store.db.sync.groupBy({ by: ['state'], _count: { _all: true } })
+  return Object.fromEntries(groups.map((group) => [group.state, group._count._all]))
+}
+
+/** Deletes closed runs finished before `before`, with their targets and events; at most `limit` of them. */
+export async function purgeSyncs(store: Store, before: Date, limit = 50): Promise<number> {
+  const rows = await store.db.sync.findMany({
+    where: { state: { in: [...CLOSED_SYNC_STATES] }, finishedAt: { lt: before } },
+    select: { id: true },
+    take: limit,
+  })
+  for (const { id } of rows) {
+    await store.write(async (tx) => {
+      await tx.syncTarget.deleteMany({ where: { syncId: id } })
+      await tx.syncEvent.deleteMany({ where: { syncId: id } })
+      await tx.idempotencyKey.deleteMany({ where: { syncId: id } })
+      await tx.sync.deleteMany({ where: { id } })
+    })
+  }
+  return rows.length
+}
+
+async function createSyncIn(
+  store: Store,
+  tx: Tx,
+  input: NewSync,
+  idempotency: Idempotency | null,
+): Promise<{ sync: SyncRecord; created: boolean }> {
+  const earlier = await findEarlier(tx, input.workflowId ?? null, idempotency)
+  if (earlier !== null) return { sync: toSync(earlier), created: false }
+  const id = newId()
+  const authorizations = input.authorizations ?? []
+  const dryRun = input.dryRun ?? false
+  if (!dryRun && authorizations.length > 0) await applyAuthorizations(store, tx, authorizations)
+  const row = await tx.sync.create({
+    data: {
+      id,
+      platformId: input.platformId,
+      profileId: input.profileId ?? null,
+      name: clip(input.name, 191),
+      action: input.action ?? 'sync',
+      state: 'queued',
+      phase: 'prepare',
+      selection: JSON.stringify(input.selection),
+      sealedAuthorizations:
+        dryRun && authorizations.length > 0
+          ? store.sealer.seal({ table: TABLE, column: COLUMN, rowId: id }, JSON.stringify(authorizations))
+          : null,
+      writePolicy: input.writePolicy ?? 'upsert-only',
+      dryRun,
+      acceptWarnings: input.acceptWarnings ?? false,
+      retryOf: input.retryOf ?? null,
+      planOf: input.planOf ?? null,
+      workflowId: input.workflowId ?? `sync-${id}`,
+      counts: JSON.stringify(emptyCounts()),
+      warnings: '[]',
+      requestedBy: clip(input.requestedBy, 191),
+      createdAt: new Date(),
+    },
+  })
+  if (idempotency !== null) await rememberIdempotentSync(tx, idempotency, id)
+  return { sync: toSync(row), created: true }
+}
+
+async function findEarlier(tx: Tx, workflowId: string | null, idempotency: Idempotency | null): Promise<Sync | null> {
+  const syncId = idempotency === null ? null : await findIdempotentSync(tx, idempotency)
+  if (syncId !== null) return tx.sync.findUnique({ where: { id: syncId } })
+  return workflowId === null ? null : tx.sync.findUnique({ where: { workflowId } })
+}
+
+async function applyAuthorizations(store: Store, tx: Tx, authorizations: readonly CellAuthorization[]): Promise<void> {
+  const revision = await bumpRevision(store, tx)
+  const bindings = await ensureBindingsIn(store, tx, revision, authorizations)
+  const idOf = new Map(bindings.map((binding) => [`${binding.instanceId} ${binding.spaceId}`, binding.id]))
+  for (const { instanceId, spaceId, token, ...patch } of authorizations) {
+    const bindingId = idOf.get(`${instanceId} ${spaceId}`)
+    if (bindingId === undefined) throw new NotFoundError('The binding')
+    if (Object.values(patch).some((value) => value !== undefined)) {
+      await updateBindingIn(store, tx, revision, bindingId, null, patch)
+    }
+    if (token !== undefined) await setCustomTokenIn(store, tx, revision, bindingId, token, {})
+  }
+}
+
+function toSync(row: Sync): SyncRecord {
+  const { sealedAuthorizations, selection, counts, warnings, ...rest } = row
+  return {
+    ...rest,
+    // The store wrote these words itself.
+    action: row.action as SyncAction,
+    state: row.state as SyncState,
+    phase: row.phase as SyncPhase,
+    writePolicy: row.writePolicy as WritePolicy,
+    selection: parseJson<Selection>(selection),
+    counts: parseJson<TargetCounts>(counts),
+    warnings: parseJson<string[]>(warnings),
+    hasAuthorizations: sealedAuthorizations !== null,
+  }
+}

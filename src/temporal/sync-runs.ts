@@ -1,0 +1,111 @@
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client'
+import { TypedSearchAttributes } from '@temporalio/common'
+import { SYNC_WORKFLOW, type SyncInput, type SyncStatus, syncWorkflowId } from '../../workflows/messages.ts'
+import type { LiveStatus, SignalOutcome, SyncRuns, SyncSignal, SyncSummary } from '../api/sync-runs.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
+
+/** What is known of the cluster once it has answered; null while it is away. */
+export type TemporalLink = { client: Client; searchAttributes: boolean }
+
+const QUERY_TIMEOUT_MS = 3_000
+
+/** The API's and the reconciler's way to Temporal. While it is away nothing throws: the store knows what is wanted. */
+export function createSyncRuns(options: {
+  link: () => TemporalLink | null
+  namespace: string
+  taskQueue: string
+  uiUrl: () => string | null
+  logger: Logger
+}): SyncRuns {
+  const onHandle = async (syncId: string, call: (client: Client) => Promise<void>): Promise<SignalOutcome> => {
+    const link = options.link()
+    if (link === null) return 'unavailable'
+    try {
+      await call(link.client)
+      return 'sent'
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return 'gone'
+      options.logger.warn({ syncId, reason: nameOf(error) }, 'Temporal did not take a message for a run')
+      return 'unavailable'
+    }
+  }
+
+  return {
+    async start(syncId, summary) {
+      const link = options.link()
+      if (link === null) return 'unavailable'
+      const input: SyncInput = { syncId, searchAttributes: link.searchAttributes }
+      try {
+        await link.client.workflow.start(SYNC_WORKFLOW, {
+          workflowId: syncWorkflowId(syncId),
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          taskQueue: options.taskQueue,
+          args: [input],
+          staticSummary: describeRun(summary),
+          ...(link.searchAttributes ? { typedSearchAttributes: attributesOf(summary) } : {}),
+        })
+        return 'started'
+      } catch (error) {
+        if (error instanceof WorkflowExecutionAlreadyStartedError) return 'started'
+        options.logger.warn({ syncId, reason: nameOf(error) }, 'Temporal did not start a run; it stays queued')
+        return 'unavailable'
+      }
+    },
+
+    signal: (syncId, signal) =>
+      onHandle(syncId, (client) =>
+        client.workflow.getHandle(syncWorkflowId(syncId)).signal(signal.type, ...argsOf(signal)),
+      ),
+
+    cancel: (syncId) =>
+      onHandle(syncId, async (client) => {
+        await client.workflow.getHandle(syncWorkflowId(syncId)).cancel()
+      }),
+
+    async query(syncId): Promise<LiveStatus | null> {
+      const link = options.link()
+      if (link === null) return null
+      try {
+        return await link.client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () =>
+          link.client.workflow.getHandle(syncWorkflowId(syncId)).query<SyncStatus>('status'),
+        )
+      } catch (error) {
+        // A live view is an extra: the store's projection is the answer without it.
+        options.logger.debug({ syncId, reason: nameOf(error) }, 'no live status')
+        return null
+      }
+    },
+
+    uiUrl(workflowId, runId) {
+      const origin = options.uiUrl()
+      if (origin === null) return null
+      const path = `/namespaces/${encodeURIComponent(options.namespace)}/workflows/${encodeURIComponent(workflowId)}`
+      return runId == null ? `${origin}${path}` : `${origin}${path}/${encodeURIComponent(runId)}/history`
+    },
+  }
+}
+
+/** "Dify sync: 3 MCP servers × 12 spaces": what stands at the top of the run in the Web UI. Words and counts only. */
+export function describeRun(summary: SyncSummary): string {
+  const platform = summary.platformKind === 'dify' ? 'Dify' : 'COZE'
+  const kind = summary.dryRun ? 'plan (dry run)' : summary.action === 'remove' ? 'removal' : 'sync'
+  const spaces = summary.spaces === 'all' ? 'all spaces' : `${summary.spaces} space${summary.spaces === 1 ? '' : 's'}`
+  return `${platform} ${kind}: ${summary.instances} MCP server${summary.instances === 1 ? '' : 's'} × ${spaces}`
+}
+
+function attributesOf(summary: SyncSummary): TypedSearchAttributes {
+  const kind = summary.dryRun ? 'dry-run' : summary.action
+  return new TypedSearchAttributes([
+    { key: SEARCH_ATTRIBUTES.platform, value: summary.platformId },
+    { key: SEARCH_ATTRIBUTES.runKind, value: kind },
+  ])
+}
+
+function argsOf(signal: SyncSignal): unknown[] {
+  return 'spaceId' in signal ? [{ spaceId: signal.spaceId, actor: signal.actor }] : []
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : 'unknown'
+}

@@ -1,0 +1,40 @@
+import { fileURLToPath } from 'node:url'
+import { DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import type { Activities } from '../../activities/index.ts'
+import type { Logger } from '../telemetry/logger.ts'
+
+const WORKFLOWS_PATH = fileURLToPath(new URL('../../workflows/sync.ts', import.meta.url))
+
+/** Sends the SDK's own log lines to ours. Once a process, before the first connection or worker. */
+export function installTemporalLogger(logger: Logger): void {
+  Runtime.install({
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+      // Meta can hold a failure's whole text; the type of what happened is enough here, our activities log their own.
+      const fields = { workflowId: meta?.workflowId, activityType: meta?.activityType, attempt: meta?.attempt }
+      if (level === 'ERROR') logger.error(fields, message)
+      else logger.warn(fields, message)
+    }),
+  })
+}
+
+/** A worker for the sync workflows. `run()` ends after `shutdown()`; activities get 20 s to come to an end. */
+export async function createSyncWorker(options: {
+  connection: NativeConnection
+  namespace: string
+  taskQueue: string
+  activities: Activities
+}): Promise<Worker> {
+  return await Worker.create({
+    connection: options.connection,
+    namespace: options.namespace,
+    taskQueue: options.taskQueue,
+    workflowsPath: WORKFLOWS_PATH,
+    activities: options.activities,
+    maxConcurrentActivityTaskExecutions: 40,
+    // A cancellation reaches an activity with its heartbeat's answer: the SDK must not hold heartbeats back.
+    maxHeartbeatThrottleInterval: '2 seconds',
+    defaultHeartbeatThrottleInterval: '2 seconds',
+    shutdownGraceTime: '20 seconds',
+    shutdownForceTime: '30 seconds',
+  })
+}

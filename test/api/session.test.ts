@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openTestApi, type TestApi } from './harness.ts'
+
+let api: TestApi
+beforeAll(async () => {
+  api = await openTestApi({ facts: { publicUrl: 'http://127.0.0.1:8080' } })
+})
+afterAll(() => api.close())
+
+async function signIn(from: TestApi = api): Promise<{ cookie: string; header: string }> {
+  const answer = await from.call('POST', '/api/v1/session', { role: 'anonymous', body: { apiKey: from.keys.admin } })
+  expect(answer.status).toBe(201)
+  const header = answer.headers.get('set-cookie') ?? ''
+  return { header, cookie: header.split(';')[0] ?? '' }
+}
+
+const own = { origin: 'http://localhost', 'content-type': 'application/json' }
+
+describe('the console session', () => {
+  it('its cookie is out of reach for scripts and other sites', async () => {
+    const { header } = await signIn()
+    expect(header).toMatch(/^toolferry=/)
+    expect(header).toContain('HttpOnly')
+    expect(header).toContain('SameSite=Strict')
+    const https = await openTestApi({ facts: { publicUrl: 'https://toolferry.test' } })
+    const secure = (await signIn(https)).header
+    expect(secure).toMatch(/^__Host-toolferry=.*Path=\/.*Secure/)
+    await https.close()
+  })
+
+  it('is who the API key is; a write needs JSON and our own origin', async () => {
+    const { cookie } = await signIn()
+    const me = await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie } })
+    expect(me.json).toMatchObject({ name: 'adm', role: 'admin', via: 'session' })
+    const write = (headers: Record<string, string>) =>
+      api.call('POST', '/api/v1/api-keys', { role: 'anonymous', headers: { cookie, ...headers }, body: { name: 'n', role: 'viewer' } })
+    expect((await write(own)).status).toBe(201)
+    for (const origin of ['http://evil.test', 'null', 'http://localhost:81']) {
+      const refused = await write({ ...own, origin })
+      expect([refused.status, refused.json.code]).toEqual([403, 'foreign_origin'])
+    }
+    expect((await write({ 'content-type': 'application/json' })).json.code).toBe('foreign_origin')
+    expect((await write({ ...own, 'content-type': 'text/plain' })).status).toBe(415)
+  })
+
+  it('ends with DELETE, and with its key', async () => {
+    const first = await signIn()
+    expect((await api.call('DELETE', '/api/v1/session', { role: 'anonymous', headers: { cookie: first.cookie, ...own } })).status).toBe(204)
+    expect((await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie: first.cookie } })).status).toBe(401)
+
+    const made = await api.call('POST', '/api/v1/api-keys', { body: { name: 'second', role: 'viewer' } })
+    const session = await api.call('POST', '/api/v1/session', { role: 'anonymous', body: { apiKey: made.json.key } })
+    const cookie = (session.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+    await api.call('DELETE', `/api/v1/api-keys/${made.json.id}`)
+    expect((await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie } })).status).toBe(401)
+  })
+
+  it('is not opened with a wrong key', async () => {
+    const answer = await api.call('POST', '/api/v1/session', { role: 'anonymous', body: { apiKey: 'tfa_nonsense' } })
+    expect([answer.status, answer.json.code, answer.headers.get('set-cookie')]).toEqual([401, 'unauthenticated', null])
+  })
+})

@@ -1,0 +1,552 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { encryptToken } from '../../../src/platforms/dify/encryption.ts'
+import type { Platform } from '../../../src/platforms/platform.ts'
+import {
+  createDifyDatabase,
+  type DifyTestDatabase,
+  newTestKey,
+  type StoredRow,
+  type TestWorkspace,
+  testKey,
+} from '../../support/dify-database.ts'
+import { changeFor, desiredObject, never, openPlatform, openWriter, RecordedTarget, spaceOf } from './harness.ts'
+
+let db: DifyTestDatabase
+let platform: Platform
+let workspace: TestWorkspace
+
+beforeAll(async () => {
+  db = await createDifyDatabase()
+})
+
+afterAll(async () => {
+  await db.drop()
+})
+
+beforeEach(async () => {
+  platform = openPlatform(db)
+  workspace = await db.addWorkspace({ name: `workspace ${randomUUID()}` })
+})
+
+afterEach(async () => {
+  await platform.close()
+})
+
+async function onlyRow(): Promise<StoredRow> {
+  const [row, ...more] = await db.rows(workspace.tenantId)
+  if (row === undefined || more.length > 0) throw new Error(`one row was expected, there are ${more.length + 1}`)
+  return row
+}
+
+/** A provider as a user makes it in Dify's own dialog: NULL credentials and headers. */
+async function addForeign(
+  change: { name?: string; identifier?: string; url?: string; tenantId?: string } = {},
+): Promise<string> {
+  const id = randomUUID()
+  const url = change.url ?? `https://foreign.example.com/${id}/mcp`
+  await db.query(
+    `INSERT INTO tool_mcp_providers (id, name, server_identifier, server_url, server_url_hash, icon, tenant_id, user_id, authed, tools)
+     VALUES ($1, $2, $3, $4, $5, '{"content":"🧿","background":"#EFF1F5"}', $6, $7, false, '[]')`,
+    [
+      id,
+      change.name ?? `Foreign ${id.slice(0, 8)}`,
+      change.identifier ?? `f-${id.slice(0, 8)}`,
+      encryptToken(testKey().publicKeyPem, url),
+      createHash('sha256').update(url).digest('hex'),
+      change.tenantId ?? workspace.tenantId,
+      randomUUID(),
+    ],
+  )
+  return id
+}
+
+/** What a write would change, whoever does it: the row's version, and how many rows were ever written. */
+async function footprint(): Promise<unknown> {
+  return await db.query('SELECT id, xmin::text, ctid::text, updated_at FROM tool_mcp_providers ORDER BY id')
+}
+
+describe('a new provider', () => {
+  it('is one that Dify reads: URL, header, tools, names, owner, UTC', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    const before = Date.now()
+    const { plan, applied } = await target.sync(desiredObject())
+    expect(plan.action).toBe('create')
+    expect(applied).toMatchObject({ wrote: true, identity: target.identity })
+
+    expect(await db.checkRows(workspace)).toEqual([
+      {
+        id: target.identity.id,
+        name: 'Everything',
+        url: 'https://gateway.example.com/mcp-gateway/instance-1/mcp',
+        headers: { Authorization: 'Bearer tfg_0123456789abcdefghijABCDEFGHIJ01abcdef' },
+        tools: ['echo'],
+      },
+    ])
+    const row = await onlyRow()
+    expect(row).toMatchObject({
+      server_identifier: target.identity.key,
+      user_id: workspace.accountId,
+      icon: '{"content":"🔗","background":"#6366F1"}',
+      encrypted_credentials: '{}',
+      authed: true,
+      timeout: 30,
+      sse_read_timeout: 300,
+      identity_mode: 'off',
+      created_at: row.updated_at,
+    })
+    // Naive UTC, whatever the server's zone.
+    const created = Date.parse(`${row.created_at}Z`)
+    expect(created).toBeGreaterThan(before - 2_000)
+    expect(created).toBeLessThan(Date.now() + 2_000)
+  })
+
+  it('is written in UTC under a server with another zone', async () => {
+    await db.query(`ALTER DATABASE ${db.connection.database} SET timezone = 'Asia/Shanghai'`)
+    try {
+      const before = Date.now()
+      await new RecordedTarget(platform, workspace).sync(desiredObject())
+      expect(Date.parse(`${(await onlyRow()).updated_at}Z`) - before).toBeLessThan(60_000)
+    } finally {
+      await db.query(`ALTER DATABASE ${db.connection.database} RESET timezone`)
+    }
+  })
+
+  it('answers the same as a later read', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    const object = desiredObject()
+    const { applied } = await target.sync(object)
+    const desired = platform.normalise(object)
+    const reading = await platform.read(spaceOf(workspace), [{ bindingId: 'b', identity: target.identity, desired }], {
+      signal: never(),
+    })
+    expect(reading.problem).toBeNull()
+    expect(reading.inTheWay.size).toBe(0)
+    expect(reading.objects.get('b')).toEqual({
+      identity: applied?.identity,
+      stored: applied?.stored,
+      shown: applied?.shown,
+      tools: applied?.tools,
+      brokenFields: [],
+    })
+    expect(Object.keys(applied?.stored ?? {})).toEqual(expect.arrayContaining([...Object.keys(desired.fields), 'key']))
+    expect(applied?.tools).toEqual(desired.tools)
+    expect(applied?.shown.url).toBe(object.url)
+    expect(JSON.stringify(applied)).not.toContain('tfg_')
+  })
+
+  it.each([
+    ['Chinese', '工具集合'.repeat(11), '工具集合'.repeat(10)],
+    ['emoji', '🔗🧰'.repeat(21), '🔗🧰'.repeat(20)],
+    ['composed', `${'👩\u200d🔬'.repeat(14)}`, `${'👩\u200d🔬'.repeat(13)}👩`],
+  ])('takes a %s name of 41 and more code points', async (_what, name, stored) => {
+    await new RecordedTarget(platform, workspace).sync(desiredObject({ name }))
+    await new RecordedTarget(platform, workspace, 'instance-2').sync(desiredObject({ name, instanceId: 'instance-2' }))
+    const names = (await db.checkRows(workspace)).map((row) => row.name)
+    expect(names).toContain(stored)
+    expect(names.find((other) => other !== stored)).toMatch(/ \(2\)$/)
+  })
+
+  it('without a header is one without headers', async () => {
+    await new RecordedTarget(platform, workspace).sync(desiredObject({ authorization: '' }))
+    expect((await onlyRow()).encrypted_headers).toBeNull()
+  })
+
+  it('with tools of every nasty kind is one that Dify reads', async () => {
+    const nasty = [
+      { name: 'a', description: null, inputSchema: null },
+      {
+        name: 'b',
+        inputSchema: {
+          type: 'object',
+          properties: { p: true, q: { type: ['null', 'string'], description: 1 } },
+          required: null,
+        },
+      },
+      {
+        name: 'c',
+        description: 'x\u0000\ud800',
+        inputSchema: {
+          type: 'object',
+          properties: { p: { $ref: '#/$defs/P' } },
+          $defs: { P: { type: 'date', anyOf: [{ $ref: '#/$defs/P' }] } },
+        },
+      },
+      { name: 'not ok', inputSchema: {} },
+      null,
+    ]
+    const tools = nasty as unknown as ReturnType<typeof desiredObject>['tools']
+    await new RecordedTarget(platform, workspace).sync(desiredObject({ tools }))
+    expect((await db.checkRows(workspace))[0]?.tools).toEqual(['a', 'b', 'c'])
+  })
+
+  it('without tools has an empty list, not null', async () => {
+    await new RecordedTarget(platform, workspace).sync(desiredObject({ tools: [] }))
+    expect((await onlyRow()).tools).toBe('[]')
+  })
+
+  it.each([2048, 3072, 4096])('is right for a workspace with a key of %i bits', async (bits) => {
+    const key = testKey(bits)
+    const own = await db.addWorkspace({ name: `${bits} bits`, publicKeyPem: `${key.publicKeyPem}\r\n` })
+    await new RecordedTarget(platform, own).sync(desiredObject())
+    expect(await db.checkRows({ tenantId: own.tenantId, privateKeyPem: key.privateKeyPem })).toHaveLength(1)
+  })
+
+  it('of a workspace that nobody owns belongs to nobody', async () => {
+    const own = await db.addWorkspace({ name: 'nobody’s', owner: null })
+    await new RecordedTarget(platform, own).sync(desiredObject())
+    expect((await db.rows(own.tenantId))[0]?.user_id).toBe('00000000-0000-0000-0000-000000000000')
+  })
+})
+
+describe('an unchanged provider', () => {
+  it('is not written: not by the plan, and not by a write that finds nothing to do', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const before = await footprint()
+    const again = await target.sync(desiredObject())
+    expect(again.plan).toMatchObject({ action: 'unchanged', changes: [], drift: [], kept: [] })
+    const applied = await target.apply(platform.normalise(desiredObject()))
+    expect(applied.wrote).toBe(false)
+    expect(await footprint()).toEqual(before)
+  })
+})
+
+describe('a changed instance', () => {
+  it('updates its provider in place: only what changed, id, identifier, owner and creation time stay', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const before = await onlyRow()
+    const { plan } = await target.sync(desiredObject({ tools: [], name: 'Renamed' }))
+    expect(plan.action).toBe('update')
+    expect(plan.changes.map(({ field }) => field).sort()).toEqual(['name', 'tools'])
+    expect(await onlyRow()).toEqual({
+      ...before,
+      name: 'Renamed',
+      tools: '[]',
+      updated_at: expect.not.stringMatching(before.updated_at),
+    })
+  })
+
+  it('writes URL and hash together, and a new token', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const url = 'https://new.example.com/mcp-gateway/instance-1/sse'
+    await target.sync(desiredObject({ url, authorization: 'Bearer tfg_new' }))
+    expect(await db.checkRows(workspace)).toMatchObject([{ url, headers: { Authorization: 'Bearer tfg_new' } }])
+  })
+})
+
+describe('what users of Dify did', () => {
+  it('to name, icon, timeouts and other headers is kept', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const { encrypted_headers: headers } = await onlyRow()
+    const foreign = encryptToken(testKey().publicKeyPem, 'theirs')
+    await db.query(
+      `UPDATE tool_mcp_providers SET name = 'Mine now', icon = 'a4f0e6a2-5a53-4d3e-9a0e-1f6b6a1f0c11', timeout = 7, sse_read_timeout = 70, encrypted_headers = $2
+       WHERE tenant_id = $1`,
+      [workspace.tenantId, JSON.stringify({ 'X-Theirs': foreign, ...JSON.parse(headers ?? '{}') })],
+    )
+    const unchanged = await target.sync(desiredObject())
+    expect(unchanged.plan).toMatchObject({ action: 'unchanged', drift: [] })
+    expect(unchanged.plan.kept.sort()).toEqual(['icon', 'name', 'sse_read_timeout', 'timeout'])
+
+    const updated = await target.sync(desiredObject({ name: 'Other', authorization: 'Bearer tfg_new' }))
+    expect(updated.plan.action).toBe('update')
+    const row = await onlyRow()
+    expect(row).toMatchObject({
+      name: 'Mine now',
+      icon: 'a4f0e6a2-5a53-4d3e-9a0e-1f6b6a1f0c11',
+      timeout: 7,
+      sse_read_timeout: 70,
+    })
+    const now: unknown = JSON.parse(row.encrypted_headers ?? '{}')
+    expect(now).toEqual({ 'X-Theirs': foreign, Authorization: expect.stringMatching(/^SFlCUklE/) })
+    expect((await target.sync(desiredObject({ name: 'Other', authorization: 'Bearer tfg_new' }))).plan.action).toBe(
+      'unchanged',
+    )
+  })
+
+  it('to the header is drift, and an Authorization of any case is replaced', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const other = encryptToken(testKey().publicKeyPem, 'Bearer theirs')
+    await db.query('UPDATE tool_mcp_providers SET encrypted_headers = $2 WHERE tenant_id = $1', [
+      workspace.tenantId,
+      JSON.stringify({ authorization: other, 'X-Theirs': other }),
+    ])
+    const { plan } = await target.sync(desiredObject())
+    expect(plan).toMatchObject({ action: 'update', drift: ['authorization'] })
+    const [row] = await db.checkRows(workspace)
+    expect(row?.headers).toEqual({ Authorization: desiredObject().authorization, 'X-Theirs': 'Bearer theirs' })
+  })
+
+  it.each([
+    ['NULL', null],
+    ['empty', ''],
+    ['no object', '7'],
+    ['without background', '{"content":"🔗"}'],
+    ['half a JSON', '{"content"'],
+  ])('to the icon is repaired when it is %s, for it breaks Dify', async (_what, icon) => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    await db.query('UPDATE tool_mcp_providers SET icon = $2 WHERE tenant_id = $1', [workspace.tenantId, icon])
+    expect((await target.sync(desiredObject())).plan.action).toBe('update')
+    expect((await onlyRow()).icon).toBe('{"content":"🔗","background":"#6366F1"}')
+    expect((await target.sync(desiredObject())).plan.action).toBe('unchanged')
+  })
+
+  it('by refreshing the tools in Dify is no drift when they are the same', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const { tools } = await onlyRow()
+    const asDify = JSON.parse(tools).map((tool: object) => ({
+      title: null,
+      ...tool,
+      outputSchema: null,
+      annotations: null,
+      meta: null,
+    }))
+    await db.query('UPDATE tool_mcp_providers SET tools = $2 WHERE tenant_id = $1', [
+      workspace.tenantId,
+      JSON.stringify(asDify),
+    ])
+    expect((await target.sync(desiredObject())).plan.action).toBe('unchanged')
+  })
+
+  it.each([
+    ['wiped by Dify', `tools = '[]', authed = false, encrypted_credentials = '{}'`, ['authed', 'tools']],
+    ['tools that are null', `tools = 'null'`, ['tools']],
+    ['headers that are a list', `encrypted_headers = '[]'`, ['authorization']],
+    ['headers gone', 'encrypted_headers = NULL', ['authorization']],
+    ['a URL of somebody’s', `server_url = 'x', server_url_hash = 'y'`, ['url']],
+  ])('%s is found and repaired', async (_what, set, drift) => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    await db.query(`UPDATE tool_mcp_providers SET ${set} WHERE tenant_id = $1`, [workspace.tenantId])
+    const { plan } = await target.sync(desiredObject())
+    expect(plan.action).toBe('update')
+    expect(plan.drift.sort()).toEqual(drift)
+    expect(await db.checkRows(workspace)).toMatchObject([
+      { url: desiredObject().url, headers: { Authorization: desiredObject().authorization }, tools: ['echo'] },
+    ])
+    expect((await onlyRow()).authed).toBe(true)
+    expect((await target.sync(desiredObject())).plan.action).toBe('unchanged')
+  })
+
+  it('by authorizing with OAuth is undone where it overrides our header', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const set = (credentials: unknown): Promise<unknown> =>
+      db.query('UPDATE tool_mcp_providers SET encrypted_credentials = $2 WHERE tenant_id = $1', [
+        workspace.tenantId,
+        credentials === null ? null : JSON.stringify(credentials),
+      ])
+    await set({ access_token: 'x', token_type: 'Bearer' })
+    expect((await target.sync(desiredObject())).plan.action).toBe('update')
+    expect((await onlyRow()).encrypted_credentials).toBe('{}')
+
+    const registration = { client_information: { client_id: 'c' } }
+    await set(registration)
+    await target.apply(platform.normalise(desiredObject({ authorization: 'Bearer tfg_new' })))
+    expect(JSON.parse((await onlyRow()).encrypted_credentials ?? '')).toEqual(registration)
+    await target.sync(desiredObject({ authorization: 'Bearer tfg_new', url: 'https://n.example.com/mcp' }))
+    expect((await onlyRow()).encrypted_credentials).toBe('{}')
+
+    await set(null)
+    expect((await target.sync(desiredObject({ tools: [] }))).plan.action).toBe('update')
+    expect((await onlyRow()).encrypted_credentials).toBeNull()
+  })
+
+  it('by deleting the provider makes it come back with the same id and identifier', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const before = await onlyRow()
+    await db.query('DELETE FROM tool_mcp_providers WHERE tenant_id = $1', [workspace.tenantId])
+    const { plan } = await target.sync(desiredObject())
+    expect(plan).toMatchObject({ action: 'create', drift: ['deleted'] })
+    expect(await onlyRow()).toMatchObject({ id: before.id, server_identifier: before.server_identifier })
+  })
+
+  it('by a reset of the key pair makes everything be encrypted anew', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const key = newTestKey()
+    await db.query('UPDATE tenants SET encrypt_public_key = $2 WHERE id = $1', [workspace.tenantId, key.publicKeyPem])
+    expect((await target.sync(desiredObject())).plan.action).toBe('update')
+    expect(await db.checkRows({ tenantId: workspace.tenantId, privateKeyPem: key.privateKeyPem })).toHaveLength(1)
+    expect((await target.sync(desiredObject())).plan.action).toBe('unchanged')
+    await db.query(`UPDATE tenants SET encrypt_public_key = encrypt_public_key || E'\n' WHERE id = $1`, [
+      workspace.tenantId,
+    ])
+    expect((await target.sync(desiredObject())).plan.action).toBe('unchanged')
+  })
+})
+
+describe('providers of others', () => {
+  it('with the same name get company under a numbered one, which stays', async () => {
+    await addForeign({ name: 'Everything' })
+    await addForeign({ name: 'Everything (2)' })
+    const target = new RecordedTarget(platform, workspace)
+    expect((await target.sync(desiredObject())).plan.action).toBe('create')
+    const own = (await db.rows(workspace.tenantId)).find((row) => row.id === target.identity.id)
+    expect(own?.name).toBe('Everything (3)')
+    expect((await target.sync(desiredObject())).plan).toMatchObject({ action: 'unchanged', kept: [] })
+  })
+
+  it('with the same URL are a conflict that names them, in the plan and in the write', async () => {
+    const id = await addForeign({ name: 'Handmade', url: desiredObject().url })
+    const before = await footprint()
+    const target = new RecordedTarget(platform, workspace)
+    const { plan } = await target.sync(desiredObject())
+    expect(plan).toMatchObject({
+      action: 'conflict',
+      failure: { type: 'Conflict', message: expect.stringContaining('«Handmade»') },
+    })
+    await expect(target.apply(platform.normalise(desiredObject()))).rejects.toMatchObject({
+      type: 'Conflict',
+      message: expect.stringMatching(/«Handmade».*same URL/),
+    })
+    const reading = await platform.read(
+      spaceOf(workspace),
+      [{ bindingId: 'b', identity: null, desired: platform.normalise(desiredObject()) }],
+      { signal: never() },
+    )
+    expect(reading.inTheWay.get('b')).toMatchObject({ remoteId: id, name: 'Handmade', because: 'url' })
+    expect(await footprint()).toEqual(before)
+  })
+
+  it('with the same identifier are a conflict that names them', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await addForeign({ name: 'Handmade', identifier: target.identity.key ?? '' })
+    const { plan } = await target.sync(desiredObject())
+    expect(plan.failure).toMatchObject({
+      type: 'Conflict',
+      message: expect.stringMatching(/«Handmade».*same server identifier/),
+    })
+    await expect(target.apply(platform.normalise(desiredObject()))).rejects.toMatchObject({ type: 'Conflict' })
+    expect(await db.rows(workspace.tenantId)).toHaveLength(1)
+  })
+
+  it('with the same URL do not stop an update that leaves our URL alone', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const other = 'https://elsewhere.example.com/mcp'
+    await addForeign({ name: 'Handmade', url: other })
+    await expect(target.apply(platform.normalise(desiredObject({ url: other })))).rejects.toMatchObject({
+      type: 'Conflict',
+    })
+    const applied = await target.apply(platform.normalise(desiredObject({ tools: [] })))
+    expect(applied.wrote).toBe(true)
+  })
+
+  it('of other workspaces are never touched, not even with our id', async () => {
+    const other = await db.addWorkspace({ name: 'other' })
+    const id = await addForeign({ tenantId: other.tenantId, identifier: 'theirs' })
+    const target = new RecordedTarget(platform, workspace)
+    target.identity = { id, key: 'theirs' }
+    const before = await footprint()
+    expect((await target.sync(desiredObject())).plan.action).toBe('conflict')
+    await expect(target.apply(platform.normalise(desiredObject()))).rejects.toMatchObject({ type: 'Conflict' })
+    await using writer = await openWriter(platform, workspace)
+    await writer.remove(target.identity)
+    expect(await footprint()).toEqual(before)
+  })
+
+  it('that are adopted keep their id, identifier, icon and name’s owner', async () => {
+    const id = await addForeign({ name: 'Handmade', identifier: 'by-hand', url: desiredObject().url })
+    const target = new RecordedTarget(platform, workspace)
+    target.identity = { id, key: 'by-hand' }
+    const { plan } = await target.sync(desiredObject())
+    expect(plan.action).toBe('update')
+    expect(await onlyRow()).toMatchObject({
+      id,
+      server_identifier: 'by-hand',
+      name: 'Handmade',
+      authed: true,
+      encrypted_credentials: null,
+    })
+    expect((await db.checkRows(workspace))[0]?.headers).toEqual({ Authorization: desiredObject().authorization })
+  })
+})
+
+describe('remove', () => {
+  it('removes exactly ours; once more is fine', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    const foreign = await addForeign()
+    await using writer = await openWriter(platform, workspace)
+    await writer.remove(target.identity)
+    await writer.remove(target.identity)
+    expect((await db.rows(workspace.tenantId)).map((row) => row.id)).toEqual([foreign])
+  })
+
+  it('leaves one whose identifier was changed in Dify, and says so', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    await db.query(`UPDATE tool_mcp_providers SET server_identifier = 'changed' WHERE tenant_id = $1`, [
+      workspace.tenantId,
+    ])
+    await using writer = await openWriter(platform, workspace)
+    await expect(writer.remove(target.identity)).rejects.toMatchObject({
+      type: 'Conflict',
+      message: expect.stringContaining('“changed”'),
+    })
+    expect(await db.rows(workspace.tenantId)).toHaveLength(1)
+  })
+
+  it('works in a workspace that cannot be written to any more', async () => {
+    const target = new RecordedTarget(platform, workspace)
+    await target.sync(desiredObject())
+    await db.query(`UPDATE tenants SET status = 'archive', encrypt_public_key = NULL WHERE id = $1`, [
+      workspace.tenantId,
+    ])
+    await using writer = await openWriter(platform, workspace)
+    await writer.remove(target.identity)
+    expect(await db.rows(workspace.tenantId)).toEqual([])
+  })
+})
+
+describe('a workspace that cannot be written to', () => {
+  it.each([
+    ['has no key', `encrypt_public_key = NULL`, 'InvalidDesiredState', /no encryption key in Dify.*sync again/],
+    ['has a key of 0 characters', `encrypt_public_key = ''`, 'InvalidDesiredState', /no encryption key/],
+    ['has a key that is none', `encrypt_public_key = 'x'`, 'InvalidDesiredState', /not a PEM public key/],
+    ['is archived', `status = 'archive'`, 'InvalidDesiredState', /is archived in Dify/],
+  ])('%s: a problem in the plan, an error in the write, nothing written', async (_what, set, type, message) => {
+    await db.query(`UPDATE tenants SET ${set} WHERE id = $1`, [workspace.tenantId])
+    const target = new RecordedTarget(platform, workspace)
+    const { plan } = await target.sync(desiredObject())
+    expect(plan.failure).toMatchObject({ type, message: expect.stringMatching(message) })
+    await expect(target.apply(platform.normalise(desiredObject()))).rejects.toMatchObject({
+      type,
+      message: expect.stringMatching(message),
+    })
+    expect(await db.rows(workspace.tenantId)).toEqual([])
+  })
+
+  it.each([randomUUID(), 'not-a-uuid'])('is gone: %s', async (tenantId) => {
+    const reading = await platform.read({ spaceId: 's', remoteId: tenantId }, [], { signal: never() })
+    expect(reading.problem?.type).toBe('TargetGone')
+    const apply = async (): Promise<void> => {
+      await using writer = await openWriter(platform, { tenantId })
+      await writer.apply(changeFor(platform.normalise(desiredObject()), platform.proposeIdentity('i')))
+    }
+    await expect(apply()).rejects.toMatchObject({ type: 'TargetGone' })
+  })
+})
+
+it('reads a space with many bindings', async () => {
+  const instances = Array.from({ length: 60 }, (_, i) => `instance-${i}`)
+  await using writer = await openWriter(platform, workspace)
+  const wanted = instances.map((instanceId) => ({
+    bindingId: instanceId,
+    identity: platform.proposeIdentity(instanceId),
+    desired: platform.normalise(desiredObject({ instanceId, name: instanceId })),
+  }))
+  for (const { identity, desired } of wanted) await writer.apply(changeFor(desired, identity))
+  const reading = await platform.read(spaceOf(workspace), wanted, { signal: never() })
+  expect(reading.objects.size).toBe(60)
+  expect(await db.checkRows(workspace)).toHaveLength(60)
+})

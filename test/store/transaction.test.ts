@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { newId } from '../../src/domain/ids.ts'
+import { bumpRevision, currentRevision } from '../../src/store/revision.ts'
+import { getSetting, putSettingIfAbsent, setSetting } from '../../src/store/settings.ts'
+import { afterCommit, isUniqueViolation } from '../../src/store/transaction.ts'
+import { makeInstance } from './fixtures.ts'
+import { ENGINES, openTestStore, type TestStore } from './test-store.ts'
+
+describe.each(ENGINES)('writes on %s', (engine) => {
+  let test: TestStore
+  beforeAll(async () => {
+    test = await openTestStore(engine)
+  })
+  afterAll(() => test.close())
+
+  it('100 concurrent read-modify-writes all count', async () => {
+    const before = await currentRevision(test.store.db)
+    const seen = await Promise.all(
+      Array.from({ length: 100 }, () => test.store.write((tx) => bumpRevision(test.store, tx))),
+    )
+    expect(new Set(seen).size).toBe(100)
+    expect(await currentRevision(test.store.db)).toBe(before + 100)
+  })
+
+  it('a reader inside a write neither waits nor sees what is not committed', async () => {
+    const name = newId()
+    await test.store.write(async (tx) => {
+      await tx.setting.create({ data: { name, value: 'x', updatedAt: new Date() } })
+      expect(await getSetting(test.store.db, name)).toBeNull()
+      expect(await getSetting(tx, name)).toBe('x')
+    })
+    expect(await getSetting(test.store.db, name)).toBe('x')
+  })
+
+  it('rolls back as a whole, and tells nobody', async () => {
+    const told: number[] = []
+    const stop = test.store.onRevision((revision) => told.push(revision))
+    const before = await currentRevision(test.store.db)
+    await expect(
+      test.store.write(async (tx) => {
+        await bumpRevision(test.store, tx)
+        throw new Error('no')
+      }),
+    ).rejects.toThrow('no')
+    expect(await currentRevision(test.store.db)).toBe(before)
+    const revision = await test.store.write((tx) => bumpRevision(test.store, tx))
+    stop()
+    await test.store.write((tx) => bumpRevision(test.store, tx))
+    expect(told).toEqual([revision])
+  })
+
+  it('tells the listeners of a revision when it can be read', async () => {
+    const readable: Promise<number>[] = []
+    const stop = test.store.onRevision(() => readable.push(currentRevision(test.store.db)))
+    const revision = await test.store.write((tx) => bumpRevision(test.store, tx))
+    stop()
+    expect(await Promise.all(readable)).toEqual([revision])
+  })
+
+  it('a listener that throws does not fail the write', async () => {
+    const name = newId()
+    await test.store.write(async (tx) => {
+      await tx.setting.create({ data: { name, value: 'x', updatedAt: new Date() } })
+      afterCommit(tx, () => {
+        throw new Error('a listener')
+      })
+    })
+    expect(await getSetting(test.store.db, name)).toBe('x')
+  })
+
+  it('refuses a write inside a write instead of waiting for itself', async () => {
+    await expect(test.store.write(() => setSetting(test.store, 'nested', 'x'))).rejects.toThrow(/inside store.write/)
+    await setSetting(test.store, 'after', 'x')
+  })
+
+  it('a failed write does not hold up the next', async () => {
+    const results = await Promise.allSettled([
+      test.store.write(() => Promise.reject(new Error('one'))),
+      setSetting(test.store, 'two', 'x'),
+      test.store.write(() => Promise.reject(new Error('three'))),
+      setSetting(test.store, 'four', 'x'),
+    ])
+    expect(results.map((result) => result.status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled'])
+  })
+
+  it('put-if-absent has one winner', async () => {
+    const name = newId()
+    const values = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e'].map((value) => putSettingIfAbsent(test.store, name, value)),
+    )
+    expect(new Set(values)).toEqual(new Set([await getSetting(test.store.db, name)]))
+  })
+
+  it('two that lock two rows crosswise both end', async () => {
+    const [a, b] = [newId(), newId()]
+    await setSetting(test.store, a, '0')
+    await setSetting(test.store, b, '0')
+    const add = (first: string, second: string) =>
+      test.store.write(async (tx) => {
+        for (const name of [first, second]) {
+          const rows = await tx.setting.updateMany({ where: { name }, data: { updatedAt: new Date() } })
+          expect(rows.count).toBe(1)
+        }
+        const row = await tx.setting.findUniqueOrThrow({ where: { name: a } })
+        await tx.setting.update({ where: { name: a }, data: { value: String(Number(row.value) + 1) } })
+      })
+    await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? add(a, b) : add(b, a))))
+    expect(await getSetting(test.store.db, a)).toBe('20')
+  })
+
+  it('a unique violation is recognised', async () => {
+    const name = newId()
+    await setSetting(test.store, name, 'x')
+    const error = await test.store
+      .write((tx) => tx.setting.create({ data: { name, value: 'y', updatedAt: new Date() } }))
+      .catch((thrown: unknown) => thrown)
+    expect(isUniqueViolation(error)).toBe(true)
+  })
+
+  it('times are stored in UTC with their milliseconds', async () => {
+    const instance = await makeInstance(test.store)
+    const rows = await test.store.db.$queryRawUnsafe<{ text: string }[]>(
+      engine === 'mysql'
+        ? `SELECT CAST(createdAt AS CHAR) AS text FROM McpInstance WHERE id = '${instance.id}'`
+        : `SELECT CAST(createdAt AS TEXT) AS text FROM McpInstance WHERE id = '${instance.id}'`,
+    )
+    expect(rows[0]?.text.replace(' ', 'T').slice(0, 23)).toBe(instance.createdAt.toISOString().slice(0, 23))
+  })
+})
+
+it('on SQLite nothing can be written outside of write()', async () => {
+  const test = await openTestStore('sqlite')
+  try {
+    await expect(
+      test.store.db.$queryRawUnsafe("INSERT INTO Setting VALUES ('x', 'y', 'z') RETURNING name"),
+    ).rejects.toThrow(/readonly|read-only|query_only/i)
+  } finally {
+    await test.close()
+  }
+})

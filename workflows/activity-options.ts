@@ -1,0 +1,60 @@
+import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow'
+import type { Activities } from '../activities/index.ts'
+import { ERROR_FACTS } from '../src/domain/errors.ts'
+
+/**
+ * Types that another attempt cannot help: the activity says so itself, this is the belt to its braces. An unexpected error
+ * (Bug) may be a passing one and gets its attempts.
+ */
+const nonRetryableErrorTypes = Object.entries(ERROR_FACTS)
+  .filter(([type, facts]) => !facts.retryable && type !== 'Bug')
+  .map(([type]) => type)
+
+const waitForCancelled = { cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED } as const
+
+/** Short work on our own store: tried for more than an hour, since nothing is true until it is recorded. */
+const recording: ActivityOptions = {
+  ...waitForCancelled,
+  startToCloseTimeout: '1 minute',
+  retry: {
+    initialInterval: '500 ms',
+    backoffCoefficient: 2,
+    maximumInterval: '30 seconds',
+    maximumAttempts: 200,
+    nonRetryableErrorTypes,
+  },
+}
+
+/** One conversation with an MCP server. */
+const discovering: ActivityOptions = {
+  ...waitForCancelled,
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: '30 seconds',
+  retry: {
+    initialInterval: '1 second',
+    backoffCoefficient: 2,
+    maximumInterval: '20 seconds',
+    maximumAttempts: 4,
+    nonRetryableErrorTypes,
+  },
+}
+
+/** A whole space: long, alive by its heartbeat, resumed where the last attempt ended. */
+const spaceWide: ActivityOptions = {
+  ...waitForCancelled,
+  startToCloseTimeout: '12 hours',
+  heartbeatTimeout: '30 seconds',
+  retry: {
+    initialInterval: '1 second',
+    backoffCoefficient: 2,
+    maximumInterval: '1 minute',
+    maximumAttempts: 10,
+    nonRetryableErrorTypes,
+  },
+}
+
+export const record = proxyActivities<Activities>(recording)
+export const discover = proxyActivities<Activities>(discovering)
+export const space = proxyActivities<Activities>(spaceWide)
+export const spaceOptions = spaceWide
+export const discoverOptions = discovering

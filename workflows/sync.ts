@@ -1,0 +1,77 @@
+import {
+  allHandlersFinished,
+  CancellationScope,
+  ContinueAsNew,
+  condition,
+  continueAsNew,
+  isCancellation,
+  setHandler,
+  upsertSearchAttributes,
+} from '@temporalio/workflow'
+import { record } from './activity-options.ts'
+import {
+  credentialReplaced,
+  disableSpaceAuthorization,
+  enableSpaceAuthorization,
+  pauseSignal,
+  resumeSignal,
+  type SyncInput,
+  type SyncResult,
+  spaceStatusQuery,
+  statusQuery,
+} from './messages.ts'
+import { describe, SyncRun } from './sync-run.ts'
+
+/**
+ * One run: prepare → discover → space by space (plan → mint → write → verify) → record. Only ids travel through it; what
+ * it decides is in the store. It ends with the run's final state; cancelled in Temporal, it records that and ends as cancelled.
+ */
+export async function SyncWorkflow(input: SyncInput): Promise<SyncResult> {
+  const run = new SyncRun(input)
+  setHandler(statusQuery, () => run.status())
+  setHandler(spaceStatusQuery, (spaceId) => run.spaceStatus(spaceId))
+  setHandler(pauseSignal, () => run.setPaused(true))
+  setHandler(resumeSignal, () => run.setPaused(false))
+  setHandler(credentialReplaced, () => run.credentialWasReplaced())
+  setHandler(disableSpaceAuthorization, (request) => run.setAuthorization(request, false))
+  setHandler(enableSpaceAuthorization, (request) => run.setAuthorization(request, true))
+
+  let syncId = input.carried?.prepared.syncId ?? input.syncId
+  try {
+    const prepared = await run.prepare()
+    syncId = prepared.syncId
+    await run.discoverAll(prepared)
+    const remaining = await run.walkSpaces(prepared)
+    await run.settle()
+    if (remaining.length > 0) {
+      await condition(allHandlersFinished)
+      await continueAsNew<typeof SyncWorkflow>(run.carry(prepared, remaining))
+    }
+    return await finish(input, run, { syncId, outcome: 'finished' })
+  } catch (failure) {
+    run.end()
+    if (failure instanceof ContinueAsNew || syncId === undefined) throw failure
+    const id = syncId
+    if (isCancellation(failure)) {
+      await CancellationScope.nonCancellable(async () => {
+        await run.settle()
+        await finish(input, run, { syncId: id, outcome: 'cancelled' })
+      })
+      throw failure
+    }
+    await run.settle()
+    return await finish(input, run, { syncId: id, outcome: 'failed', ...describe(failure) })
+  }
+}
+
+type Ending =
+  | { syncId: string; outcome: 'finished' | 'cancelled' }
+  | { syncId: string; outcome: 'failed'; type: string; message: string }
+
+async function finish(input: SyncInput, run: SyncRun, ending: Ending): Promise<SyncResult> {
+  const { state, counts } = await record.recordOutcome(ending)
+  if (input.searchAttributes) upsertSearchAttributes({ Outcome: [state] })
+  run.end()
+  await condition(allHandlersFinished)
+  return { syncId: ending.syncId, state, counts }
+}
