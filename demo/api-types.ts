@@ -11,7 +11,13 @@ export type Probe = {
   serverVersion: string | null
   toolCount: number | null
 }
-export type Binding = { id: string; instanceId: string; spaceId: string }
+export type Binding = {
+  id: string
+  instance: { id: string }
+  space: { id: string }
+  token: { provenAt: string | null } | null
+  deployment: { state: string }
+}
 
 export type Sync = {
   id: string

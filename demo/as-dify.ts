@@ -2,35 +2,41 @@ import type { Instance, Space } from './api-types.ts'
 import type { DifyProvider, DifySide } from './dify/dify-side.ts'
 import { CallRefused } from './dify/mcp-call.ts'
 import type { Expectations } from './expectations.ts'
-import type { Terminal } from './terminal.ts'
+
+type Call = { tool: string; args: Record<string, unknown>; holds: string }
 
 /** The tools that the demo calls, with what each answer must hold. */
-const CALLS: Record<string, { tool: string; args: Record<string, unknown>; holds: string }[]> = {
-  everything: [
-    { tool: 'echo', args: { message: 'ferried to Dify' }, holds: 'ferried to Dify' },
+const CALLS: Record<string, (workspace: string) => Call[]> = {
+  everything: (workspace) => [
+    { tool: 'echo', args: { message: `ferried to ${workspace}` }, holds: `ferried to ${workspace}` },
     { tool: 'get-sum', args: { a: 19, b: 23 }, holds: '42' },
   ],
-  'everything-sse': [{ tool: 'echo', args: { message: 'ferried over SSE' }, holds: 'ferried over SSE' }],
-  memory: [
+  'everything-sse': (workspace) => [
+    { tool: 'echo', args: { message: `over SSE to ${workspace}` }, holds: `over SSE to ${workspace}` },
+  ],
+  memory: (workspace) => [
     {
       tool: 'create_entities',
-      args: { entities: [{ name: 'Toolferry', entityType: 'product', observations: ['carries tools'] }] },
-      holds: 'Toolferry',
+      args: { entities: [{ name: workspace, entityType: 'workspace', observations: [`tools came to ${workspace}`] }] },
+      holds: workspace,
     },
-    { tool: 'search_nodes', args: { query: 'carries' }, holds: 'Toolferry' },
+    { tool: 'search_nodes', args: { query: `came to ${workspace}` }, holds: `tools came to ${workspace}` },
   ],
 }
 
-/** Lists and calls tools of every provider in every workspace, from the database row alone. */
+/**
+ * Lists and calls tools of every provider in every workspace, from the database row alone. `toolCounts`: by instance id,
+ * what Toolferry itself found. (Dify announces sampling and roots, which Toolferry does not, and which Dify then refuses to
+ * serve: a server may list more to Dify.)
+ */
 export async function callEverywhere(
   side: DifySide,
   spaces: Space[],
   instances: Instance[],
-  terminal: Terminal,
+  toolCounts: Map<string, number>,
   expectations: Expectations,
 ): Promise<void> {
   for (const space of spaces) {
-    terminal.note(`${space.name}: row → decrypt with the workspace's private key → connect → list → call`)
     for (const instance of instances) {
       const provider = await providerOf(side, space, instance)
       const what = `${instance.name} in ${space.name}`
@@ -44,18 +50,20 @@ export async function callEverywhere(
           const listed = await session.listTools()
           const answers: string[] = []
           const wrong: string[] = []
-          for (const call of CALLS[instance.name] ?? []) {
+          for (const call of CALLS[instance.name]?.(space.name) ?? []) {
             const answer = await session.callTool(call.tool, call.args)
             if (!answer.includes(call.holds))
               wrong.push(`${call.tool} answered ${JSON.stringify(answer.slice(0, 120))}`)
             answers.push(`${call.tool} → ${shorten(answer)}`)
           }
-          const missing = listed.filter((tool) => !provider.tools.includes(tool))
-          if (missing.length > 0) wrong.push(`the row lacks the tools ${missing.join(', ')}`)
+          const gone = provider.tools.filter((tool) => !listed.includes(tool))
+          if (gone.length > 0) wrong.push(`the server does not list ${gone.join(', ')}`)
+          if (provider.tools.length !== toolCounts.get(instance.id))
+            wrong.push(`the row has ${provider.tools.length} tools`)
           if (!provider.authed) wrong.push('the row is not authed')
           expectations.expect(
             wrong.length === 0,
-            `${what}: ${listed.length} tools; ${answers.join('; ')}`,
+            `${what}: ${provider.tools.length} tools; ${answers.join('; ')}`,
             wrong.join('; '),
           )
         } finally {

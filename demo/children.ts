@@ -11,8 +11,8 @@ export type Child = {
   lastLines(): string[]
   /** Resolves when it has ended, with how. */
   ended: Promise<string>
-  /** What happens to it when the demo vanishes. */
-  closeInput(): void
+  /** Lets it see what it sees when the demo vanishes. */
+  disconnect(): void
   /** SIGTERM, then SIGKILL after `graceMs`. Fine to call twice, and after it has ended. */
   stop(graceMs?: number): Promise<void>
 }
@@ -34,18 +34,18 @@ export function startChild(options: ChildOptions): Child {
   // A group of its own: Ctrl-C in the terminal reaches the demo only, which then stops its children in order.
   const child = spawn(process.execPath, ['--import', PRELOAD, ...options.args], {
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...options.env },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   })
   const lines: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line)
       if (lines.length > LINES_KEPT) lines.shift()
       options.onLine?.(line)
     })
   }
-  child.stdin.on('error', () => undefined)
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`))
@@ -54,7 +54,7 @@ export function startChild(options: ChildOptions): Child {
     name: options.name,
     lastLines: () => [...lines],
     ended,
-    closeInput: () => child.stdin.destroy(),
+    disconnect: () => child.disconnect(),
     stop: (graceMs = 10_000) => stopChild(child, ended, graceMs),
   }
 }

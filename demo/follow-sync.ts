@@ -41,7 +41,7 @@ export async function followSync(
         else terminal.bad(`${words}. ${target.error.type}: ${target.error.message}`)
       }
       if (CLOSED.includes(sync.state)) return { sync, targets, liveEvents }
-      terminal.progress(`${sync.state} · ${sync.phase} ${bar(settled.size, targets.length)}`)
+      terminal.progress(`${sync.state} · ${sync.phase}`, bar(settled.size, targets.length))
       if (Date.now() > deadline)
         throw new Error(`The run is still ${sync.state} (${sync.phase}) after ${RUN_TIMEOUT_MS / 1000} s.`)
       // The bell is the quick way; the timer covers a stream that was cut.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type ApiClient, ApiError } from './api-client.ts'
-import type { Instance, Platform, PlatformCheck, Probe, Space, Sync, Target } from './api-types.ts'
+import type { Binding, Instance, Platform, PlatformCheck, Probe, Space, Sync, Target } from './api-types.ts'
 import { callEverywhere, tryCall } from './as-dify.ts'
 import type { Expectations } from './expectations.ts'
 import { type FollowedSync, followSync } from './follow-sync.ts'
@@ -36,13 +36,14 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
 
   terminal.step('Register the MCP servers, each once')
   const instances = await ensureInstances(walk)
+  const toolCounts = new Map<string, number>()
   for (const instance of instances) {
     const probe = await api.post<Probe>(`/instances/${instance.id}/probe`)
-    const server = world.servers.find((candidate) => candidate.name === instance.name)
+    toolCounts.set(instance.id, probe.toolCount ?? 0)
     expectations.expect(
-      probe.ok && probe.toolCount === server?.toolCount,
+      probe.ok && (probe.toolCount ?? 0) > 0,
       `${instance.name}: handshake with ${probe.serverName ?? '?'} ${probe.serverVersion ?? ''}, ${probe.toolCount ?? 0} tools`,
-      probe.error?.message ?? `the server itself lists ${server?.toolCount} tools`,
+      probe.error?.message,
     )
   }
 
@@ -56,36 +57,43 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   const cells = instances.length * spaces.length
 
   terminal.step('Plan: what would a sync do? (dry run)')
-  const before = await world.dify.side.snapshot()
+  const snapshot = () => world.dify.side.snapshot(spaces.map((space) => space.remoteId))
+  const before = await snapshot()
   const plan = await startAndFollow(walk, { ...selection, name: 'Demo: plan', dryRun: true }, names, true)
+  const columns = ['instance', ...spaces.map((space) => space.name)]
+  const planned = cellsOf(instances, spaces, plan.targets, (target) => [target.instanceId, target.spaceId])
   terminal.table(
-    ['instance', ...spaces.map((space) => space.name)],
-    matrix(plan.targets, instances, spaces, (t) => t.action),
+    columns,
+    rowsOf(instances, planned, (target) => target.action),
   )
   for (const warning of plan.sync.warnings) terminal.note(warning)
   expectations.expect(plan.sync.state === 'planned', `${cells} targets planned`, stateOf(plan))
-  expectations.expect(sameJson(before, await world.dify.side.snapshot()), 'nothing was written to Dify')
+  expectations.expect(sameJson(before, await snapshot()), 'nothing was written to Dify')
 
   terminal.step('Sync: mint a token each, prove it through the gateway, write it into Dify, read it back')
   const first = await startAndFollow(walk, { ...selection, name: 'Demo: first sync' }, names, false)
+  const bindings = await api.list<Binding>(`/bindings?platformId=${platform.id}`)
+  const standing = cellsOf(instances, spaces, bindings, (binding) => [binding.instance.id, binding.space.id])
   terminal.line()
   terminal.table(
-    ['instance', ...spaces.map((space) => space.name)],
-    matrix(first.targets, instances, spaces, (t) => t.state),
+    columns,
+    rowsOf(instances, standing, (binding) => binding.deployment.state),
   )
-  const done = first.targets.filter(
-    (target) => target.state === 'succeeded' || (world.dify.isReal && target.state === 'unchanged'),
-  )
+  const inSync = standing.flat().filter((binding) => binding?.deployment.state === 'in_sync')
   expectations.expect(
-    first.sync.state === 'succeeded' && done.length === cells,
-    `${cells} of ${cells} targets are in sync (${first.liveEvents} live events over SSE)`,
+    first.sync.state === 'succeeded' && inSync.length === cells,
+    `${inSync.length} of ${cells} are in sync (${first.liveEvents} live events over SSE)`,
     stateOf(first),
   )
+  expectations.expect(
+    inSync.every((binding) => (binding?.token?.provenAt ?? null) !== null),
+    'each with a token of its own, proven by a handshake through the gateway',
+  )
 
-  await useAsDify(walk, spaces, instances)
+  await useAsDify(walk, spaces, instances, toolCounts)
 
   terminal.step('Sync again: unchanged means untouched')
-  const rows = await world.dify.side.snapshot()
+  const rows = await snapshot()
   const second = await startAndFollow(walk, { ...selection, name: 'Demo: second sync' }, names, true)
   const unchanged = second.targets.filter((target) => target.state === 'unchanged')
   expectations.expect(
@@ -94,13 +102,18 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
     stateOf(second),
   )
   expectations.expect(
-    sameJson(rows, await world.dify.side.snapshot()),
+    sameJson(rows, await snapshot()),
     `not one of ${rows.length} rows was written: values, updated_at and PostgreSQL's xmin are the same`,
   )
   return { temporalUrl: first.sync.temporalUrl }
 }
 
-async function useAsDify(walk: Walk, spaces: Space[], instances: Instance[]): Promise<void> {
+async function useAsDify(
+  walk: Walk,
+  spaces: Space[],
+  instances: Instance[],
+  toolCounts: Map<string, number>,
+): Promise<void> {
   const { world, api, terminal, expectations } = walk
   terminal.step('Use the tools the way Dify does')
   if (!world.dify.side.canDecrypt) {
@@ -114,11 +127,13 @@ async function useAsDify(walk: Walk, spaces: Space[], instances: Instance[]): Pr
       )
     }
     terminal.note(
-      'Open Tools → MCP in Dify to see and call them. Dify must reach this machine: see TOOLFERRY_PUBLIC_URL in the README.',
+      'Open Tools → MCP in Dify to see and call them. Its containers must reach the gateway: start the demo with TOOLFERRY_HOST\n' +
+        'and TOOLFERRY_PUBLIC_URL set to an address of this machine that they reach.',
     )
     return
   }
-  await callEverywhere(world.dify.side, spaces, instances, terminal, expectations)
+  terminal.note('row → decrypt with the workspace’s private key → connect with its URL and header → list → call')
+  await callEverywhere(world.dify.side, spaces, instances, toolCounts, expectations)
 
   const [cutOff, ...others] = spaces
   const instance = instances[0]
@@ -213,18 +228,21 @@ function namer(instances: Instance[], spaces: Space[]): (target: Target) => stri
     `${words.get(target.instanceId) ?? target.instanceId} → ${words.get(target.spaceId) ?? target.spaceId}`
 }
 
-function matrix(
-  targets: Target[],
+/** Instances × spaces: the thing that stands for each cell. */
+function cellsOf<T>(
   instances: Instance[],
   spaces: Space[],
-  show: (target: Target) => string | null,
-): string[][] {
-  return instances.map((instance) => [
+  things: T[],
+  placeOf: (thing: T) => [instanceId: string, spaceId: string],
+): (T | undefined)[][] {
+  const byPlace = new Map(things.map((thing) => [placeOf(thing).join(' '), thing]))
+  return instances.map((instance) => spaces.map((space) => byPlace.get(`${instance.id} ${space.id}`)))
+}
+
+function rowsOf<T>(instances: Instance[], cells: (T | undefined)[][], show: (thing: T) => string | null): string[][] {
+  return instances.map((instance, row) => [
     instance.name,
-    ...spaces.map((space) => {
-      const target = targets.find((candidate) => candidate.instanceId === instance.id && candidate.spaceId === space.id)
-      return target === undefined ? '–' : (show(target) ?? '–')
-    }),
+    ...(cells[row] ?? []).map((thing) => (thing === undefined ? '–' : (show(thing) ?? '–'))),
   ])
 }
 

@@ -110,7 +110,6 @@ async function walk(
     expectations,
   })
 
-  const failures = expectations.failed()
   terminal.step('Look around')
   terminal.facts([
     ['API, try it out', `${origin}/docs`],
@@ -118,6 +117,14 @@ async function walk(
     ['admin API key', `in the file ${adminKeyPath}`],
     ['log', logPath],
   ])
+  const pages = [`${origin}/docs`, `${origin}/openapi.json`, ...(temporalUrl === null ? [] : [temporalUrl])]
+  const answers = await Promise.all(pages.map((page) => fetch(page, { signal })))
+  expectations.expect(
+    answers.every((answer) => answer.status === 200),
+    'these pages answer',
+    answers.map((answer) => `${answer.url}: ${answer.status}`).join(', '),
+  )
+  const failures = expectations.failed()
   terminal.line()
   if (failures.length === 0) terminal.ok(`Everything held, in ${Math.round((Date.now() - startedAt) / 1000)} s.`)
   else {

@@ -3,7 +3,7 @@ import { Server } from 'node:net'
 /**
  * Loaded into every child of the demo (--import). Some MCP servers listen on all interfaces and outlive who started
  * them: here they listen on loopback only, and end (SIGTERM, so that they can tidy up) when the demo is gone, however it
- * went: its end of their standard input closes.
+ * went: the IPC channel to it closes.
  */
 
 const listen = Server.prototype.listen
@@ -17,8 +17,6 @@ function listenOnLoopback(this: Server, ...args: unknown[]): Server {
 }
 Server.prototype.listen = listenOnLoopback as typeof listen
 
-process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'))
-process.stdin.on('error', () => process.kill(process.pid, 'SIGTERM'))
-process.stdin.resume()
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
 // Watching must not be what keeps the child alive.
-if ('unref' in process.stdin) process.stdin.unref()
+process.channel?.unref()

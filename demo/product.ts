@@ -19,55 +19,98 @@ const READY_TIMEOUT_MS = 30 * 60_000
 /** Long enough for the embedded Temporal server to close its database. */
 export const STOP_GRACE_MS = 40_000
 
+type Ports = { api: number; temporal: number; temporalUi: number }
+type ProductOptions = { dataDir: string; forRealDify: boolean }
+
 /** Starts it and waits until every role can serve; `onProgress` gets what it says meanwhile. */
 export async function startProduct(
-  dataDir: string,
+  options: ProductOptions,
   onStarted: (child: Child) => void,
   onProgress: (text: string) => void,
 ): Promise<Product> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const port = await freePort(8080)
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
+  const usual = {
+    api: await freePort(8080),
+    temporal: await portOrZero(7233),
+    temporalUi: await portOrZero(8233),
+  }
+  const first = startOnPorts(options, usual, onProgress)
+  onStarted(first.child)
+  try {
+    return await first.ready()
+  } catch (error) {
+    // Between our look and its start, another program may have taken one of the usual ports.
+    if (!first.child.lastLines().some((line) => line.includes('in use'))) throw error
+    const second = startOnPorts(options, { api: await freePort(), temporal: 0, temporalUi: 0 }, onProgress)
+    onStarted(second.child)
+    return second.ready()
+  }
+}
+
+function startOnPorts(
+  { dataDir, forRealDify }: ProductOptions,
+  ports: Ports,
+  onProgress: (text: string) => void,
+): { child: Child; ready: () => Promise<Product> } {
   const logPath = join(dataDir, 'toolferry.log')
   const log = createWriteStream(logPath, { flags: 'a', mode: 0o600 })
   const child = startChild({
     name: 'Toolferry',
     args: [fileURLToPath(new URL('../src/main.ts', import.meta.url)), 'all'],
     env: {
-      ...inheritedEnvironment(),
-      TOOLFERRY_HOST: '127.0.0.1',
-      TOOLFERRY_PORT: String(port),
+      ...inheritedEnvironment(forRealDify),
+      TOOLFERRY_PORT: String(ports.api),
       TOOLFERRY_DATA_DIR: dataDir,
-      TOOLFERRY_TEMPORAL_PORT: String(await portOrZero(7233)),
-      TOOLFERRY_TEMPORAL_UI_PORT: String(await portOrZero(8233)),
+      TOOLFERRY_TEMPORAL_PORT: String(ports.temporal),
+      TOOLFERRY_TEMPORAL_UI_PORT: String(ports.temporalUi),
     },
     onLine: (line) => {
       log.write(`${line}\n`)
       onProgress(messageOf(line))
     },
   })
-  onStarted(child)
-  const origin = `http://127.0.0.1:${port}`
-  await waitUntilReady(
-    child,
-    async () => {
-      const response = await fetch(`${origin}/readyz`, { signal: AbortSignal.timeout(5_000) })
-      await response.body?.cancel()
-      if (response.status !== 200) throw new Error(`/readyz answers ${response.status}`)
-    },
-    READY_TIMEOUT_MS,
-  )
+  child.ended.then(() => log.end())
+  const origin = `http://127.0.0.1:${ports.api}`
   const adminKeyPath = join(dataDir, 'admin.key')
-  const adminKey = (await readFile(adminKeyPath, 'utf8')).trim()
-  return { origin, adminKey, adminKeyPath, logPath, child }
+  const ready = async () => {
+    let adminKey = ''
+    await waitUntilReady(
+      child,
+      async () => {
+        await expectOk(`${origin}/readyz`)
+        adminKey = (await readFile(adminKeyPath, 'utf8')).trim()
+        // Ours, not another Toolferry that has the port.
+        await expectOk(`${origin}/api/v1/me`, adminKey)
+      },
+      READY_TIMEOUT_MS,
+    )
+    return { origin, adminKey, adminKeyPath, logPath, child }
+  }
+  return { child, ready }
 }
 
-/** The shell's environment (proxies, PATH, TEMPORAL_*) without settings that would point the demo at another installation. */
-function inheritedEnvironment(): Record<string, string> {
+async function expectOk(url: string, apiKey?: string): Promise<void> {
+  const response = await fetch(url, {
+    headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
+    signal: AbortSignal.timeout(5_000),
+  })
+  await response.body?.cancel()
+  if (response.status !== 200) throw new Error(`${url} answers ${response.status}`)
+}
+
+/**
+ * The shell's environment (proxies, PATH, TEMPORAL_*) without settings that would point the demo at another installation.
+ * A real Dify must reach the gateway, so there the settings for that are kept; the demo's MCP servers stay on loopback.
+ */
+function inheritedEnvironment(forRealDify: boolean): Record<string, string> {
+  const kept = forRealDify ? ['TOOLFERRY_HOST', 'TOOLFERRY_PUBLIC_URL'] : []
   const entries = Object.entries(process.env).filter(
     (entry): entry is [string, string] =>
-      entry[1] !== undefined && !entry[0].startsWith('TOOLFERRY_') && entry[0] !== 'DATABASE_URL',
+      entry[1] !== undefined &&
+      entry[0] !== 'DATABASE_URL' &&
+      (!entry[0].startsWith('TOOLFERRY_') || kept.includes(entry[0])),
   )
-  return Object.fromEntries(entries)
+  return { TOOLFERRY_HOST: '127.0.0.1', TOOLFERRY_EGRESS_ALLOW: '127.0.0.0/8', ...Object.fromEntries(entries) }
 }
 
 async function portOrZero(preferred: number): Promise<number> {

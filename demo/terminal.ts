@@ -11,8 +11,8 @@ export type Terminal = {
   note(text: string): void
   facts(pairs: [string, string][]): void
   table(header: string[], rows: string[][]): void
-  /** The one line that changes; null ends it. */
-  progress(text: string | null): void
+  /** The one line that changes; null ends it. `detail` is for a terminal only. */
+  progress(text: string | null, detail?: string): void
 }
 
 export type Style = Parameters<typeof styleText>[0]
@@ -21,13 +21,15 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
   const live = stream.isTTY === true
   const paint = (style: Style, text: string) => styleText(style, text, { stream })
   let current: string | null = null
+  let detail = ''
   let steps = 0
 
   const erase = () => {
     if (live && current !== null) stream.write('\r\x1b[2K')
   }
   const draw = () => {
-    if (live && current !== null) stream.write(paint('dim', cut(`  … ${current}`, (stream.columns ?? 80) - 1)))
+    if (live && current !== null)
+      stream.write(paint('dim', cut(`   … ${current}${detail}`, (stream.columns || 80) - 1)))
   }
   const line = (text = '') => {
     erase()
@@ -64,12 +66,16 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
       line(`     ${paint(['dim', 'underline'], render(header))}`)
       for (const row of rows) line(`     ${paintStates(render(row), paint)}`)
     },
-    progress: (text) => {
-      if (text === current) return
-      erase()
-      current = text
-      if (live) draw()
-      else if (text !== null) stream.write(`   … ${text}\n`)
+    progress: (text, more) => {
+      if (live) {
+        erase()
+        current = text
+        detail = more === undefined ? '' : ` ${more}`
+        draw()
+      } else if (text !== current) {
+        current = text
+        if (text !== null) stream.write(`   … ${text}\n`)
+      }
     },
   }
 }

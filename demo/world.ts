@@ -55,7 +55,7 @@ export async function startWorld(
 
   terminal.progress('Toolferry starts; a first start gets the Temporal server')
   const product = await startProduct(
-    dir,
+    { dataDir: dir, forRealDify: dify.isReal },
     (child) => parts.add('first', () => child.stop(STOP_GRACE_MS)),
     (text) => terminal.progress(text),
   ).finally(() => terminal.progress(null))

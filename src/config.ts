@@ -169,11 +169,11 @@ export type SystemEnvironment = Record<string, string>
 const SYSTEM_VARIABLES =
   /^(PATH|PATHEXT|HOME|USER|LANG|TMPDIR|TMP|TEMP|XDG_CACHE_HOME|USERPROFILE|APPDATA|LOCALAPPDATA|SystemRoot|COMSPEC|SSL_CERT_FILE|SSL_CERT_DIR|CC|CGO_ENABLED|GO[A-Z0-9]*|(https?|no)_proxy)$/i
 
-/** The part of the environment that belongs to the machine. Everything else, first of all keys, stays in this process. */
+/** The part of the environment that belongs to the machine; an empty variable counts as not set. Everything else, first of all keys, stays in this process. */
 export function systemEnvironment(env: NodeJS.ProcessEnv = process.env): SystemEnvironment {
   const system: SystemEnvironment = {}
   for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && SYSTEM_VARIABLES.test(name)) system[name] = value
+    if (value !== undefined && value !== '' && SYSTEM_VARIABLES.test(name)) system[name] = value
   }
   return system
 }

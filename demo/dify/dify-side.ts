@@ -9,8 +9,8 @@ export type DifySide = {
   /** False for a real Dify: its private keys are not ours to have. */
   canDecrypt: boolean
   providers(workspaceId: string): Promise<DifyProvider[]>
-  /** Every provider row, whole, with PostgreSQL's own mark of the last write (xmin): two equal snapshots = nothing was written. */
-  snapshot(): Promise<Record<string, unknown>[]>
+  /** The workspaces' provider rows, whole, with PostgreSQL's own mark of the last write (xmin): two equal snapshots = nothing was written. */
+  snapshot(workspaceIds: string[]): Promise<Record<string, unknown>[]>
   /** Reads the row afresh, decrypts it and connects, as Dify does on every tool call. */
   connect(workspaceId: string, providerId: string): Promise<DifyMcpSession>
 }
@@ -42,9 +42,11 @@ export function createDifySide(pool: pg.Pool, workspaces: DemoWorkspace[]): Dify
         tools: (JSON.parse(row.tools) as { name: string }[]).map((tool) => tool.name),
       }))
     },
-    snapshot: async () => {
+    snapshot: async (workspaceIds) => {
       const { rows } = await pool.query(
-        'SELECT xmin::text AS xmin, ctid::text AS ctid, to_jsonb(p) AS row FROM tool_mcp_providers p ORDER BY id',
+        `SELECT xmin::text AS xmin, ctid::text AS ctid, to_jsonb(p) AS row FROM tool_mcp_providers p
+         WHERE tenant_id = ANY($1::uuid[]) ORDER BY id`,
+        [workspaceIds],
       )
       return rows
     },

@@ -43,7 +43,8 @@ export async function openAsDify(url: string, headers: Record<string, string>): 
   const wire = isSse ? await openSse(url, all) : openStreamableHttp(url, all)
   try {
     const hello = await wire.request('initialize', {
-      protocolVersion: isSse ? '2024-11-05' : '2025-06-18',
+      protocolVersion: '2025-06-18',
+      // Announced by Dify, though it answers both with an error.
       capabilities: { sampling: {}, roots: { listChanged: true } },
       clientInfo: { name: 'Dify', version: '1.16.0' },
     })

@@ -14,7 +14,6 @@ const TOUCH_EVERY_MS = 60_000
  */
 export function identify(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
   const touched = new Map<string, number>()
-  const cookieName = sessionCookieName(deps.facts.publicUrl)
 
   async function noteUse(key: ApiKeyRecord): Promise<void> {
     const now = Date.now()
@@ -32,7 +31,7 @@ export function identify(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
         c.set('principal', { via: 'key', apiKeyId: key.id, name: key.name, role: key.role })
       }
     } else {
-      const secret = getCookie(c, cookieName)
+      const secret = getCookie(c, sessionCookieName(deps.facts.publicUrl))
       if (secret !== undefined) c.set('principal', await sessionPrincipal(deps.store, secret))
     }
     await next()

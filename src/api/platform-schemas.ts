@@ -48,7 +48,11 @@ const difyInput = z.strictObject({
 /** Known and refused for now with a reason of its own, instead of as a wrong word. */
 const cozeInput = z.looseObject({ kind: z.literal('coze') })
 
-export const platformInput = z.discriminatedUnion('kind', [difyInput, cozeInput]).openapi('PlatformInput')
+export const platformInput = z
+  .discriminatedUnion('kind', [difyInput, cozeInput], {
+    error: (issue) => (issue.code === 'invalid_union' ? 'must be "dify" or "coze"' : undefined),
+  })
+  .openapi('PlatformInput')
 export type DifyInput = z.infer<typeof difyInput>
 
 export const platformPatch = z

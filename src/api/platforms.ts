@@ -13,9 +13,8 @@ import {
   setPlatformChecked,
   updatePlatform,
 } from '../store/platforms.ts'
-import { listSpaces, upsertSpaces } from '../store/spaces.ts'
+import { upsertSpaces } from '../store/spaces.ts'
 import type { Api } from './context.ts'
-import { hasRole } from './context.ts'
 import type { ApiDeps, PlatformTarget } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
 import { signalOpenRuns } from './open-runs.ts'
@@ -25,7 +24,6 @@ import {
   checkFailed,
   credentialStateOf,
   difyRemoteKey,
-  refreshSpaces,
   savedTarget,
   unsupportedPlatform,
   withPlatform,
@@ -44,7 +42,6 @@ import {
 import { ApiProblem, invalidField, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { flagQuery, idParam, iso, isoOrNull } from './schemas.ts'
-import { showSpace, spaceSchema } from './spaces.ts'
 
 const tags = ['platforms']
 const forceQuery = z.object({ force: flagQuery.openapi({ description: 'Save it although the check fails.' }) })
@@ -173,22 +170,6 @@ const deleteCredentialRoute = defineRoute(
   { resource: 'platform', action: 'clear-credential' },
 )
 
-const spacesRoute = defineRoute('viewer', {
-  method: 'get',
-  path: '/api/v1/platforms/{id}/spaces',
-  operationId: 'listSpaces',
-  tags,
-  summary: 'The platform’s spaces, by name, with their owner and role',
-  request: {
-    params: idParam,
-    query: pageQuery.extend({
-      refresh: flagQuery.openapi({ description: 'Ask the platform first (operators).' }),
-      search: z.string().max(200).optional().openapi({ description: 'Part of a space’s name, owner or remote id.' }),
-    }),
-  },
-  responses: { 200: json(pageOf(spaceSchema), 'Spaces') },
-})
-
 export function registerPlatforms(app: Api, deps: ApiDeps): void {
   const { store } = deps
 
@@ -308,22 +289,6 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
   app.openapi(deleteCredentialRoute, async (c) => {
     const platform = await find(c.req.valid('param').id)
     return c.json(show(await clearCredential(store, platform.id)), 200)
-  })
-
-  app.openapi(spacesRoute, async (c) => {
-    const { refresh, ...page } = c.req.valid('query')
-    const platform = await find(c.req.valid('param').id)
-    if (refresh) {
-      const role = c.get('principal')?.role ?? 'viewer'
-      if (!hasRole(role, 'operator')) {
-        throw new ApiProblem(403, 'forbidden', 'Asking the platform (refresh) needs the role operator.', {
-          hint: 'Leave refresh out to see the spaces known so far.',
-        })
-      }
-      await refreshSpaces(deps, platform, c.req.raw.signal)
-    }
-    const spaces = await listSpaces(store, platform.id, page)
-    return c.json({ items: spaces.items.map(showSpace), nextCursor: spaces.nextCursor }, 200)
   })
 }
 

@@ -25,6 +25,8 @@ export const problemSchema = z
   })
   .openapi('Problem')
 
+type Issue = ZodError['issues'][number]
+
 type ProblemOptions = { hint?: string; errors?: FieldError[]; headers?: Record<string, string> }
 
 const TITLES: Record<number, string> = {
@@ -69,21 +71,7 @@ export function invalidField(field: string, message: string): ApiProblem {
 
 /** The issues of a failed validation, each with the field's path (`database.port`, `spaceIds[0]`); never a value. */
 export function fieldErrors(error: ZodError): FieldError[] {
-  const found: FieldError[] = []
-  for (const issue of error.issues) {
-    const path = fieldPath(issue.path)
-    if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) {
-        found.push({
-          field: path === '' ? key : `${path}.${key}`,
-          message: 'There is no such property; check its spelling.',
-        })
-      }
-    } else {
-      found.push({ field: path === '' ? 'body' : path, message: issue.message })
-    }
-  }
-  return found
+  return error.issues.flatMap((issue) => fieldErrorsOf(issue, []))
 }
 
 export function invalidRequest(errors: FieldError[]): ApiProblem {
@@ -97,6 +85,10 @@ export function invalidRequest(errors: FieldError[]): ApiProblem {
 /** Answers whatever was thrown. What is not expected is logged with the request id and answered without details. */
 export function answerError(error: unknown, c: Context<ApiEnv>, logger: Logger): Response {
   const problem = toProblem(error, c.req.header('accept-language') ?? '')
+  // Whoever asked is gone; the work was ended with the request, and nobody reads the answer.
+  if (problem === null && c.req.raw.signal.aborted) {
+    return respond(c, new ApiProblem(503, 'client_gone', 'The caller closed the connection.'))
+  }
   if (problem === null) {
     logger.error({ err: describe(error), requestId: c.get('requestId'), path: c.req.routePath }, 'request failed')
     return respond(
@@ -159,6 +151,23 @@ function respond(c: Context<ApiEnv>, problem: ApiProblem): Response {
   return c.body(JSON.stringify(body), problem.status as ContentfulStatusCode, {
     'content-type': 'application/problem+json',
   })
+}
+
+function fieldErrorsOf(issue: Issue, parents: PropertyKey[]): FieldError[] {
+  const path = [...parents, ...issue.path]
+  const field = fieldPath(path)
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      field: field === '' ? key : `${field}.${key}`,
+      message: 'There is no such property; check its spelling.',
+    }))
+  }
+  if (issue.code === 'invalid_union') {
+    // The alternative that was meant is the one whose fault lies deeper inside.
+    const meant = issue.errors.find((branch) => branch.some((inner) => inner.path.length > 0))
+    if (meant !== undefined) return meant.flatMap((inner) => fieldErrorsOf(inner, path))
+  }
+  return [{ field: field === '' ? 'body' : field, message: issue.message }]
 }
 
 function fieldPath(path: PropertyKey[]): string {

@@ -59,9 +59,10 @@ const getMe = defineRoute('viewer', {
 
 export function registerSession(app: Api, deps: ApiDeps): void {
   const { store } = deps
-  const secure = deps.facts.publicUrl.startsWith('https:')
-  const cookieName = sessionCookieName(deps.facts.publicUrl)
-  const cookie = { path: '/', httpOnly: true, sameSite: 'Strict', secure } as const
+  // Asked for each time: the public URL may depend on the port, which is known only once we listen.
+  const cookieName = () => sessionCookieName(deps.facts.publicUrl)
+  const cookie = () =>
+    ({ path: '/', httpOnly: true, sameSite: 'Strict', secure: deps.facts.publicUrl.startsWith('https:') }) as const
 
   app.openapi(createSession, async (c) => {
     const key = await findApiKey(store, c.req.valid('json').apiKey)
@@ -76,15 +77,15 @@ export function registerSession(app: Api, deps: ApiDeps): void {
     const session = await createConsoleSession(store, { apiKeyId: key.id, role: key.role, expiresAt, secret })
     c.set('principal', { via: 'session', apiKeyId: key.id, name: key.name, role: key.role })
     c.set('auditId', session.id)
-    setCookie(c, cookieName, secret, { ...cookie, expires: expiresAt })
+    setCookie(c, cookieName(), secret, { ...cookie(), expires: expiresAt })
     return c.json({ name: key.name, role: key.role, expiresAt: iso(expiresAt) }, 201)
   })
 
   app.openapi(deleteSession, async (c) => {
-    const secret = getCookie(c, cookieName)
+    const secret = getCookie(c, cookieName())
     const session = secret === undefined ? null : await sessionPrincipal(store, secret)
     if (session !== null) await deleteConsoleSession(store, session.sessionId)
-    deleteCookie(c, cookieName, cookie)
+    deleteCookie(c, cookieName(), cookie())
     return c.body(null, 204)
   })
 

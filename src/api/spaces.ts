@@ -1,15 +1,18 @@
 import { z } from '@hono/zod-openapi'
 import { setBindingsEnabled } from '../store/bindings.ts'
 import { getInstances } from '../store/instances.ts'
-import { getSpace, type SpaceRecord } from '../store/spaces.ts'
+import { getPlatform } from '../store/platforms.ts'
+import { getSpace, listSpaces, type SpaceRecord } from '../store/spaces.ts'
 import type { SyncRecord } from '../store/syncs.ts'
-import type { Api, ApiContext } from './context.ts'
+import { type Api, type ApiContext, hasRole } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { throwFieldErrors } from './input-rules.ts'
 import { signalOpenRuns } from './open-runs.ts'
-import { notFound } from './problem.ts'
+import { pageOf, pageQuery } from './pagination.ts'
+import { refreshSpaces } from './platform-check.ts'
+import { ApiProblem, notFound } from './problem.ts'
 import { defineRoute, json } from './route.ts'
-import { idParam, idSchema, iso, timestamp } from './schemas.ts'
+import { flagQuery, idParam, idSchema, iso, timestamp } from './schemas.ts'
 
 /** How long a change that cuts something off waits for every gateway to have seen it. */
 export const EFFECTIVE_TIMEOUT_MS = 2000
@@ -74,7 +77,40 @@ const enableRoute = defineRoute(
   { resource: 'space', action: 'enable' },
 )
 
+const listRoute = defineRoute('viewer', {
+  method: 'get',
+  path: '/api/v1/platforms/{id}/spaces',
+  operationId: 'listSpaces',
+  tags: ['spaces'],
+  summary: 'A platform’s spaces, by name, with their owner and role',
+  request: {
+    params: idParam,
+    query: pageQuery.extend({
+      refresh: flagQuery.openapi({ description: 'Ask the platform first (operators).' }),
+      search: z.string().max(200).optional().openapi({ description: 'Part of a space’s name, owner or remote id.' }),
+    }),
+  },
+  responses: { 200: json(pageOf(spaceSchema), 'Spaces') },
+})
+
 export function registerSpaces(app: Api, deps: ApiDeps): void {
+  app.openapi(listRoute, async (c) => {
+    const { refresh, ...page } = c.req.valid('query')
+    const { id } = c.req.valid('param')
+    const platform = await getPlatform(deps.store, id)
+    if (platform === null) throw notFound('platform', id)
+    if (refresh) {
+      if (!hasRole(c.get('principal')?.role ?? 'viewer', 'operator')) {
+        throw new ApiProblem(403, 'forbidden', 'Asking the platform (refresh) needs the role operator.', {
+          hint: 'Leave refresh out to see the spaces known so far.',
+        })
+      }
+      await refreshSpaces(deps, platform, c.req.raw.signal)
+    }
+    const spaces = await listSpaces(deps.store, platform.id, page)
+    return c.json({ items: spaces.items.map(showSpace), nextCursor: spaces.nextCursor }, 200)
+  })
+
   /** The store first, which decides; then the runs, so that they need not find out by themselves. */
   const turn = async (c: ApiContext, id: string, instanceIds: string[] | undefined, enabled: boolean) => {
     const space = await getSpace(deps.store, id)

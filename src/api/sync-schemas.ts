@@ -38,7 +38,9 @@ export const syncInput = z
     platformId: idSchema,
     name: nameSchema.optional(),
     instanceIds: z.array(idSchema).min(1).max(500),
-    spaceIds: z.union([z.literal('all'), z.array(idSchema).min(1).max(5000)]),
+    spaceIds: z.union([z.literal('all'), z.array(idSchema).min(1).max(5000)], {
+      error: 'must be "all" or a list of at least one space id',
+    }),
     authorizations: z.array(authorizationInput).max(5000).default([]),
     action: z.enum(['sync', 'remove']).default('sync'),
     writePolicy: z.enum(['upsert-only', 'create-only']).default('upsert-only'),

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client'
 import type { Config, Secrets } from '../config.ts'
+import { endAllLeases } from '../store/leases.ts'
 import { waitUntilSeen } from '../store/replicas.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { createApiHandler } from './api-part.ts'
@@ -24,6 +25,7 @@ export async function runAll(
   try {
     const foundation = await openFoundation(config, secrets, logger, options.signal)
     closers.add(() => foundation.store.close())
+    if (foundation.store.engine === 'sqlite') await endAllLeases(foundation.store)
 
     let origin = ''
     let gatewayOrigin = ''

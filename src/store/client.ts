@@ -20,6 +20,9 @@ export type Db = { [K in Model]: Pick<Tx[K], Extract<ReadMethod, keyof Tx[K]>> }
   '$queryRaw' | '$queryRawUnsafe'
 >
 
+/** Prisma's other formats print source code around a failed query. */
+const ERROR_FORMAT = 'minimal'
+
 export type OpenClient = {
   engine: Engine
   reader: SqliteClient
@@ -41,6 +44,7 @@ export function sqlitePath(databaseUrl: string): string {
 export function openSqliteClient(path: string): OpenClient {
   const url = pathToFileURL(path).href
   const writer = new SqliteClient({
+    errorFormat: ERROR_FORMAT,
     adapter: new OneConnection(url, [
       'PRAGMA journal_mode = WAL',
       // A commit is on the disk before a platform is written on the strength of it.
@@ -49,6 +53,7 @@ export function openSqliteClient(path: string): OpenClient {
     ]),
   })
   const reader = new SqliteClient({
+    errorFormat: ERROR_FORMAT,
     adapter: new OneConnection(url, ['PRAGMA busy_timeout = 5000', 'PRAGMA query_only = ON']),
   })
   return {
@@ -66,6 +71,7 @@ export function openSqliteClient(path: string): OpenClient {
 export function openMysqlClient(databaseUrl: string): OpenClient {
   const target = mysqlTarget(databaseUrl)
   const client = new MysqlClient({
+    errorFormat: ERROR_FORMAT,
     adapter: new PrismaMariaDb(
       {
         ...target,

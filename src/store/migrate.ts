@@ -30,6 +30,8 @@ export async function migrateSqlite(path: string, folder: string = migrationsFol
   const url = pathToFileURL(path).href
   const client = new PrismaLibSql({ url }).createClient({ url, timeout: 5000 })
   try {
+    // Kept by the file. Set here, while this is the only connection.
+    await client.execute('PRAGMA journal_mode = WAL')
     await migrate(folder, {
       async applied() {
         await client.execute(SQLITE_BOOKS)

@@ -6,13 +6,19 @@ import { afterCommit } from './transaction.ts'
 
 const ROW = 1
 
+const revisionOf = new WeakMap<Tx, number>()
+
 /**
- * The next revision. Call it first in the transaction: the counter's row stays locked until the commit, so revisions
- * become visible in their order and a reader that asks for "> last seen" misses nothing.
+ * The next revision; one for each transaction, however often it asks. Call it first in the transaction: the counter's row
+ * stays locked until the commit, so revisions become visible in their order and a reader that asks for "> last seen"
+ * misses nothing.
  */
 export async function bumpRevision(store: Pick<Store, 'emit'>, tx: Tx): Promise<number> {
+  const own = revisionOf.get(tx)
+  if (own !== undefined) return own
   await tx.revision.updateMany({ where: { id: ROW }, data: { value: { increment: 1 } } })
   const revision = await currentRevision(tx)
+  revisionOf.set(tx, revision)
   afterCommit(tx, () => store.emit.revision(revision))
   return revision
 }

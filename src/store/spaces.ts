@@ -102,7 +102,7 @@ export async function getSpaces(store: Store, ids: readonly string[]): Promise<S
   return readInChunks(ids, (chunk) => store.db.space.findMany({ where: { id: { in: chunk } } }))
 }
 
-/** By name. `search`: a part of the space's name or of its owner's name or e-mail, capitals or not. */
+/** By name. `search`: a part of the space's name or of its owner's name or e-mail, capitals or not (% and _ are SQL's wildcards). */
 export async function listSpaces(
   store: Store,
   platformId: string,

@@ -54,7 +54,7 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
         return await attempt(work)
       } catch (error) {
         const again = isTransient(error) || (options.retryUnique === true && isUniqueViolation(error))
-        if (!again || count === MAX_ATTEMPTS) throw error
+        if (!again || count === MAX_ATTEMPTS) throw withoutValues(error)
         await sleep(Math.random() * 20 * 2 ** count)
       }
     }
@@ -69,6 +69,12 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
     queue = turn.catch(() => undefined)
     return turn
   }
+}
+
+/** Prisma explains a query that does not fit its schema by printing all that was to be written; errors end in logs. */
+function withoutValues(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== 'PrismaClientValidationError') return error
+  return new Error(`A query does not fit the schema. ${error.message.trimEnd().split('\n').at(-1) ?? ''}`)
 }
 
 /** Prisma's P2002. */

@@ -32,18 +32,43 @@ describe('every answer', () => {
 
 describe('bad input', () => {
   const instance = { name: 'x', url: 'http://mcp.test/mcp' }
-  const post = (body: unknown, headers: Record<string, string> = {}) => api.call('POST', '/api/v1/instances', { body, headers })
+  const post = (body: unknown, headers: Record<string, string> = {}) =>
+    api.call('POST', '/api/v1/instances', { body, headers })
 
   it.each<[string, () => Promise<Answer>, number, string, string[]]>([
     ['malformed JSON', () => post('{"name": '), 400, 'malformed_json', []],
     ['another content type', () => post('name=x', { 'content-type': 'text/plain' }), 415, 'unsupported_media_type', []],
-    ['no body at all', () => api.call('POST', '/api/v1/instances'), 400, 'invalid_request', ['body']],
+    ['no body at all', () => api.call('POST', '/api/v1/instances'), 400, 'invalid_request', ['name', 'url']],
     ['a list instead of an object', () => post([]), 400, 'invalid_request', ['body']],
-    ['wrong types', () => post({ name: 7, url: null, transport: 'ws' }), 400, 'invalid_request', ['name', 'transport', 'url']],
-    ['unknown properties', () => post({ ...instance, urll: 'x', Headers: {} }), 400, 'invalid_request', ['urll', 'Headers']],
-    ['a limit that is no number', () => api.call('GET', '/api/v1/instances?limit=many'), 400, 'invalid_request', ['limit']],
+    [
+      'wrong types',
+      () => post({ name: 7, url: null, transport: 'ws' }),
+      400,
+      'invalid_request',
+      ['name', 'transport', 'url'],
+    ],
+    [
+      'unknown properties',
+      () => post({ ...instance, urll: 'x', Headers: {} }),
+      400,
+      'invalid_request',
+      ['urll', 'Headers'],
+    ],
+    [
+      'a limit that is no number',
+      () => api.call('GET', '/api/v1/instances?limit=many'),
+      400,
+      'invalid_request',
+      ['limit'],
+    ],
     ['a limit too high', () => api.call('GET', '/api/v1/instances?limit=201'), 400, 'invalid_request', ['limit']],
-    ['a foreign cursor', () => api.call('GET', '/api/v1/instances?cursor=abc'), 422, 'invalid_desired_state', ['cursor']],
+    [
+      'a foreign cursor',
+      () => api.call('GET', '/api/v1/instances?cursor=abc'),
+      422,
+      'invalid_desired_state',
+      ['cursor'],
+    ],
     ['an unknown id', () => api.call('GET', '/api/v1/instances/1'), 404, 'not_found', []],
     ['an unknown call', () => api.call('GET', '/api/v1/instancez'), 404, 'not_found', []],
   ])('%s', async (_what, run, status, code, fields) => {
@@ -51,12 +76,20 @@ describe('bad input', () => {
     expect({ status: answer.status, code: answer.json.code }).toEqual({ status, code })
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
     expect(fieldsOf(answer).sort()).toEqual([...fields].sort())
-    expect(answer.json).toMatchObject({ status, title: expect.any(String), detail: expect.any(String), hint: expect.any(String) })
+    expect(answer.json).toMatchObject({
+      status,
+      title: expect.any(String),
+      detail: expect.any(String),
+      hint: expect.any(String),
+    })
   })
 
   it('a 5 MB body is refused before it is parsed, with and without a length', async () => {
     const body = `{"name":"${'x'.repeat(5 * 1024 * 1024)}`
-    const told = await api.call('POST', '/api/v1/instances', { body, headers: { 'content-length': String(body.length) } })
+    const told = await api.call('POST', '/api/v1/instances', {
+      body,
+      headers: { 'content-length': String(body.length) },
+    })
     const untold = await api.call('POST', '/api/v1/instances', { body })
     for (const answer of [told, untold]) expect([answer.status, answer.json.code]).toEqual([413, 'body_too_large'])
   })
@@ -102,7 +135,9 @@ describe('the OpenAPI document', () => {
     expect(new Set(all.map(({ operation }) => operation.operationId)).size).toBe(all.length)
     for (const { method, path, operation } of all) {
       const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
-      const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path').map(({ name }) => name)
+      const declared = (operation.parameters ?? [])
+        .filter((parameter) => parameter.in === 'path')
+        .map(({ name }) => name)
       expect(declared.sort(), `${method} ${path}`).toEqual(named.sort())
       for (const [status, response] of Object.entries(operation.responses)) {
         if (status === '204') continue
@@ -166,7 +201,8 @@ describe('roles', () => {
 
   it('a wrong, an expired and a revoked key are nobody', async () => {
     const made = await api.call('POST', '/api/v1/api-keys', { body: { name: 'short', role: 'viewer' } })
-    const use = () => api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { authorization: `Bearer ${made.json.key}` } })
+    const use = () =>
+      api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { authorization: `Bearer ${made.json.key}` } })
     expect((await use()).json).toEqual({ name: 'short', role: 'viewer', via: 'key' })
     expect((await api.call('DELETE', `/api/v1/api-keys/${made.json.id}`)).status).toBe(204)
     expect((await use()).status).toBe(401)
@@ -180,7 +216,9 @@ describe('roles', () => {
 describe('API keys', () => {
   it('shows a key once and never again, and keeps the last admin key', async () => {
     const lonely = await openTestApi()
-    const made = await lonely.call('POST', '/api/v1/api-keys', { body: { name: 'ci', role: 'operator', expiresAt: '2999-01-01T00:00:00Z' } })
+    const made = await lonely.call('POST', '/api/v1/api-keys', {
+      body: { name: 'ci', role: 'operator', expiresAt: '2999-01-01T00:00:00Z' },
+    })
     expect(made.status).toBe(201)
     const listed = await lonely.call('GET', '/api/v1/api-keys')
     expect(listed.text).not.toContain(made.json.key)
@@ -189,7 +227,9 @@ describe('API keys', () => {
     expect((await lonely.call('DELETE', `/api/v1/api-keys/${admins[1].id}`)).status).toBe(204)
     const last = await lonely.call('DELETE', `/api/v1/api-keys/${admins[0].id}`)
     expect([last.status, last.json.code]).toEqual([409, 'last_admin_key'])
-    const past = await lonely.call('POST', '/api/v1/api-keys', { body: { name: 'x', role: 'viewer', expiresAt: '2001-01-01T00:00:00Z' } })
+    const past = await lonely.call('POST', '/api/v1/api-keys', {
+      body: { name: 'x', role: 'viewer', expiresAt: '2001-01-01T00:00:00Z' },
+    })
     expect([past.status, fieldsOf(past)]).toEqual([422, ['expiresAt']])
     await lonely.close()
   })
@@ -198,12 +238,35 @@ describe('API keys', () => {
 describe('health', () => {
   it('tells whether each part is ready', async () => {
     let ready = false
-    const waking = await openTestApi({ readiness: async () => ({ ready, parts: [{ name: 'temporal', ready, detail: 'building' }] }) })
+    const waking = await openTestApi({
+      readiness: async () => ({ ready, parts: [{ name: 'temporal', ready, detail: 'building' }] }),
+    })
     expect((await waking.call('GET', '/healthz', { role: 'anonymous' })).status).toBe(200)
     expect((await waking.call('GET', '/readyz', { role: 'anonymous' })).status).toBe(503)
     ready = true
     expect((await waking.call('GET', '/readyz', { role: 'anonymous' })).json.parts[0].name).toBe('temporal')
-    expect((await waking.call('GET', '/metrics', { role: 'viewer' })).headers.get('content-type')).toContain('text/plain')
+    expect((await waking.call('GET', '/metrics', { role: 'viewer' })).headers.get('content-type')).toContain(
+      'text/plain',
+    )
     await waking.close()
+  })
+})
+
+describe('the audit', () => {
+  it('tells who did what to what, with the names of the fields, never a value', async () => {
+    const made = await api.call('POST', '/api/v1/instances', {
+      role: 'operator',
+      body: { name: 'audited', url: 'http://mcp.test/mcp', headers: { 'X-Key': 'header-secret' } },
+      headers: { 'x-request-id': 'audit-1' },
+    })
+    await api.call('PATCH', `/api/v1/instances/${made.json.id}`, { role: 'operator', body: { nme: 'x' } })
+    await api.call('DELETE', `/api/v1/instances/${made.json.id}`, { role: 'viewer' })
+    const audit = await api.call('GET', `/api/v1/audit?resource=instance&resourceId=${made.json.id}`)
+    expect(audit.json.items).toMatchObject([
+      { actor: 'view', action: 'delete', outcome: 'refused', fields: [] },
+      { actor: 'op', action: 'create', outcome: 'allowed', requestId: 'audit-1' },
+    ])
+    expect(audit.json.items[1].fields).toEqual(['name', 'url', 'headers.X-Key'])
+    expect(audit.json.items).toHaveLength(2)
   })
 })

@@ -51,7 +51,9 @@ export type FakeRuns = SyncRuns & {
   live: LiveStatus | null
 }
 
-export async function openTestApi(over: Partial<Omit<ApiDeps, 'facts'>> & { facts?: Partial<ApiDeps['facts']> } = {}): Promise<TestApi> {
+export async function openTestApi(
+  over: Partial<Omit<ApiDeps, 'facts'>> & { facts?: Partial<ApiDeps['facts']> } = {},
+): Promise<TestApi> {
   const { store, close } = await openTestStore()
   const { logger, lines } = recordingLogger()
   const runs = fakeRuns()

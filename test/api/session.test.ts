@@ -33,7 +33,11 @@ describe('the console session', () => {
     const me = await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie } })
     expect(me.json).toMatchObject({ name: 'adm', role: 'admin', via: 'session' })
     const write = (headers: Record<string, string>) =>
-      api.call('POST', '/api/v1/api-keys', { role: 'anonymous', headers: { cookie, ...headers }, body: { name: 'n', role: 'viewer' } })
+      api.call('POST', '/api/v1/api-keys', {
+        role: 'anonymous',
+        headers: { cookie, ...headers },
+        body: { name: 'n', role: 'viewer' },
+      })
     expect((await write(own)).status).toBe(201)
     for (const origin of ['http://evil.test', 'null', 'http://localhost:81']) {
       const refused = await write({ ...own, origin })
@@ -45,8 +49,13 @@ describe('the console session', () => {
 
   it('ends with DELETE, and with its key', async () => {
     const first = await signIn()
-    expect((await api.call('DELETE', '/api/v1/session', { role: 'anonymous', headers: { cookie: first.cookie, ...own } })).status).toBe(204)
-    expect((await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie: first.cookie } })).status).toBe(401)
+    expect(
+      (await api.call('DELETE', '/api/v1/session', { role: 'anonymous', headers: { cookie: first.cookie, ...own } }))
+        .status,
+    ).toBe(204)
+    expect((await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie: first.cookie } })).status).toBe(
+      401,
+    )
 
     const made = await api.call('POST', '/api/v1/api-keys', { body: { name: 'second', role: 'viewer' } })
     const session = await api.call('POST', '/api/v1/session', { role: 'anonymous', body: { apiKey: made.json.key } })

@@ -59,13 +59,13 @@ test('a row whose hash belongs to another URL is not used', async () => {
 
 test('a snapshot shows a write that changed no value', async () => {
   const id = await addProvider('http://127.0.0.1:3/mcp')
-  const before = await dify.side.snapshot()
-  expect(await dify.side.snapshot()).toEqual(before)
+  const before = await dify.side.snapshot([workspace().id])
+  expect(await dify.side.snapshot([workspace().id])).toEqual(before)
   await query('UPDATE tool_mcp_providers SET name = name WHERE id = $1', [id])
-  expect(await dify.side.snapshot()).not.toEqual(before)
+  expect(await dify.side.snapshot([workspace().id])).not.toEqual(before)
 })
 
-test('a child listens on loopback only, whatever it asks for, and ends when its standard input does', async () => {
+test('a child listens on loopback only, whatever it asks for, and ends when the demo is gone', async () => {
   const script = `const { createServer } = require('node:net')
     const server = createServer().listen(0, () => console.log(JSON.stringify(server.address())))`
   const lines: string[] = []
@@ -76,7 +76,7 @@ test('a child listens on loopback only, whatever it asks for, and ends when its 
   }
   await waitUntilReady(child, firstLine, 20_000)
   expect(JSON.parse(lines[0] ?? '{}')).toMatchObject({ address: '127.0.0.1' })
-  child.closeInput()
+  child.disconnect()
   expect(await child.ended).toBe('signal SIGTERM')
 })
 

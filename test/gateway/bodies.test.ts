@@ -68,6 +68,23 @@ describe('bodies', () => {
     },
   )
 
+  it('that are refused early are read away, so that the client sees the answer and no reset', async () => {
+    const { instance } = ready()
+    const { port } = new URL(world.origin)
+    const socket = connect(Number(port), '127.0.0.1')
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    const head = `POST /mcp-gateway/${instance.id}/mcp HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: `
+    socket.write(`${head}${20 * MEBIBYTE}\r\n\r\n`)
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    expect(first.toString()).toMatch(/^HTTP\/1\.1 401 /)
+    socket.resume()
+    // Only now does most of the body come.
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => socket.write(Buffer.alloc(MEBIBYTE, ' '), resolve))
+    await once(socket, 'close')
+    expect(errors).toEqual([])
+  })
+
   it('share a budget, which they give back', async () => {
     const tight = await createWorld({ view: world.view, limits: { requestBudgetBytes: 1000 } })
     const { instance, token } = ready()

@@ -90,8 +90,8 @@ describe('a tool allow-list', () => {
 
   it('refuses answers that it cannot look into', async () => {
     const { url, token } = limitedTo('a')
-    upstream.answer = (_req, res) =>
-      res.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end('x')
+    // It would read well, but it says that it is compressed.
+    upstream.answer = (_req, res) => answerJson(res, TOOLS, { 'content-encoding': 'gzip' })
     expect(codeOf(await post(url, token, list))).toBe('upstream_content')
     upstream.answer = (_req, res) => res.writeHead(200, { 'content-type': 'application/json' }).end('{"result":')
     expect(codeOf(await post(url, token, list))).toBe('upstream_content')

@@ -11,7 +11,7 @@ import { findApiKey, listApiKeys } from '../../src/store/api-keys.ts'
 import { openHeaders } from '../../src/store/instances.ts'
 import { openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
 import type { Logger } from '../../src/telemetry/logger.ts'
-import { makeInstance } from './fixtures.ts'
+import { at, makeInstance } from './fixtures.ts'
 import { ADMIN_KEY, ENGINES, makeDatabase } from './test-store.ts'
 
 type Database = Awaited<ReturnType<typeof makeDatabase>>
@@ -99,6 +99,34 @@ describe.each(ENGINES)('keys on %s', (engine) => {
       expect(settings.map((row) => row.name).sort()).toEqual(['keyCanary', 'pepper'])
     })
   })
+})
+
+it('several processes may start at once on a fresh MySQL database, and agree', async () => {
+  const database = await makeDatabase('mysql')
+  try {
+    const stores = await Promise.all(Array.from({ length: 4 }, () => openStore(database.options)))
+    expect(new Set(stores.map((store) => store.tokenHash('x'))).size).toBe(1)
+    expect((await listApiKeys(at(stores, 0))).items).toHaveLength(1)
+    for (const store of stores) await store.close()
+  } finally {
+    await database.remove()
+  }
+})
+
+it('a failed query tells none of its values', async () => {
+  const database = await makeDatabase('sqlite')
+  const store = await openStore(database.options)
+  try {
+    const instance = await makeInstance(store)
+    const data = { ...instance, url: 'canary-value' }
+    // @ts-expect-error: not the shape of a row, which Prisma explains at length.
+    const error = await store.write((tx) => tx.mcpInstance.create({ data })).catch((thrown: unknown) => thrown)
+    expect(String(error)).toContain('Unknown argument `hasHeaders`')
+    expect(error instanceof Error ? error.stack : '').not.toContain('canary-value')
+  } finally {
+    await store.close()
+    await database.remove()
+  }
 })
 
 describe('the embedded store', () => {

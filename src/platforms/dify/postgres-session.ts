@@ -220,7 +220,7 @@ export class PostgresSession {
     const abort = (): void => {
       this.#inDoubt = true
       cutTimer = setTimeout(() => this.#socket.destroy(), CANCEL_GRACE_MS)
-      
+      void this.#cancelStatement(canceller.signal)
     }
     signal?.addEventListener('abort', abort, { once: true })
     try {

@@ -216,6 +216,25 @@ describe('somebody else at the same moment', () => {
     expect(times).toBe(2)
   })
 
+  it('cannot change the row between our look and our write', async () => {
+    const desired = platform.normalise(desiredObject())
+    const other = await db.connect()
+    await other.query(`SET lock_timeout = '50ms'`)
+    const outcomes: string[] = []
+    await using writer = await openWriter(platform, workspace, {
+      fence: async () => {
+        const edit = other.query('UPDATE tool_mcp_providers SET encrypted_headers = NULL WHERE id = $1', [identity.id])
+        await edit
+          .then(({ rowCount }) => outcomes.push(`changed ${rowCount}`))
+          .catch((error) => outcomes.push(error.code))
+      },
+    })
+    await writer.apply(changeFor(desired, identity))
+    await writer.apply(changeFor(desired, identity))
+    await other.end()
+    expect(outcomes).toEqual(['changed 0', '55P03'])
+  })
+
   it('holding our row too long is a Timeout', async () => {
     const impatient = openPlatform(db, {}, { timeouts: { rowLockMs: 100 } })
     const desired = platform.normalise(desiredObject())

@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import type { NormalisedObject, RemoteIdentity } from '../../../src/domain/object.ts'
 import type { FieldDigests, PlannedTarget } from '../../../src/domain/plan.ts'
 import { compareFields, digestsAfterWrite, planTarget } from '../../../src/domain/plan.ts'
 import type { DifyDatabase } from '../../../src/platforms/dify/database.ts'
 import { createDifyPlatform, type DifyPlatformOptions } from '../../../src/platforms/dify/dify-platform.ts'
+import { encryptToken } from '../../../src/platforms/dify/encryption.ts'
 import type {
   AppliedObject,
   DesiredObject,
@@ -12,7 +13,7 @@ import type {
   SpaceRef,
   SpaceWriter,
 } from '../../../src/platforms/platform.ts'
-import type { DifyTestDatabase } from '../../support/dify-database.ts'
+import { type DifyTestDatabase, testKey } from '../../support/dify-database.ts'
 
 /** Lets every host pass: whether a host may be called is the egress room's own matter. */
 export const OPEN_EGRESS = { checkHost: (host: string): string => host }
@@ -83,6 +84,30 @@ export async function openWriter(
     signal: options.signal ?? never(),
     fence: options.fence ?? (async () => {}),
   })
+}
+
+/** A provider as a user makes it in Dify's own dialog: NULL credentials and headers. */
+export async function addForeign(
+  db: DifyTestDatabase,
+  workspace: { tenantId: string },
+  change: { name?: string; identifier?: string; url?: string; tenantId?: string } = {},
+): Promise<string> {
+  const id = randomUUID()
+  const url = change.url ?? `https://foreign.example.com/${id}/mcp`
+  await db.query(
+    `INSERT INTO tool_mcp_providers (id, name, server_identifier, server_url, server_url_hash, icon, tenant_id, user_id, authed, tools)
+     VALUES ($1, $2, $3, $4, $5, '{"content":"🧿","background":"#EFF1F5"}', $6, $7, false, '[]')`,
+    [
+      id,
+      change.name ?? `Foreign ${id.slice(0, 8)}`,
+      change.identifier ?? `f-${id.slice(0, 8)}`,
+      encryptToken(testKey().publicKeyPem, url),
+      createHash('sha256').update(url).digest('hex'),
+      change.tenantId ?? workspace.tenantId,
+      randomUUID(),
+    ],
+  )
+  return id
 }
 
 export type SyncedTarget = { plan: PlannedTarget; applied: AppliedObject | null }

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { appendSyncEvent } from '../../src/store/sync-events.ts'
+import { createSync, finishSync } from '../../src/store/syncs.ts'
+import { makePlatform } from '../store/fixtures.ts'
+import { openTestApi, type TestApi } from './harness.ts'
+
+let api: TestApi
+let platformId: string
+beforeAll(async () => {
+  api = await openTestApi()
+  platformId = (await makePlatform(api.store)).id
+})
+afterAll(() => api.close())
+
+async function newRun(): Promise<string> {
+  const input = {
+    platformId,
+    name: 'run',
+    selection: { instanceIds: [], spaceIds: 'all' as const },
+    requestedBy: 'test',
+  }
+  return (await createSync(api.store, input)).sync.id
+}
+
+/** Opens the stream and reads from it event by event. */
+async function listen(id: string, headers: Record<string, string> = {}) {
+  const response = await api.app.request(`/api/v1/syncs/${id}/events`, {
+    headers: { authorization: `Bearer ${api.keys.viewer}`, ...headers },
+  })
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  let buffer = ''
+  return {
+    response,
+    async next(): Promise<{ id: string; event: string; data: Record<string, unknown> } | null> {
+      for (;;) {
+        const end = buffer.indexOf('\n\n')
+        if (end >= 0) {
+          const block = buffer.slice(0, end)
+          buffer = buffer.slice(end + 2)
+          if (block.startsWith(':')) continue
+          const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? ''
+          return { id: field('id'), event: field('event'), data: JSON.parse(field('data')) }
+        }
+        const chunk = await reader?.read()
+        if (chunk === undefined || chunk.done) return null
+        buffer += chunk.value
+      }
+    },
+    cancel: () => reader?.cancel(),
+  }
+}
+
+describe('live events', () => {
+  it('come from the beginning, then as they happen, and end when the run is closed', async () => {
+    const id = await newRun()
+    await appendSyncEvent(api.store, id, 'sync', { state: 'running' })
+    const stream = await listen(id)
+    expect(stream.response.headers.get('content-type')).toBe('text/event-stream')
+    expect(await stream.next()).toMatchObject({
+      id: '1',
+      event: 'sync',
+      data: { state: 'running', at: expect.stringMatching(/Z$/) },
+    })
+    const next = stream.next()
+    await appendSyncEvent(api.store, id, 'target', { state: 'succeeded' })
+    expect(await next).toMatchObject({ id: '2', event: 'target', data: { state: 'succeeded' } })
+    await appendSyncEvent(api.store, id, 'sync', { state: 'succeeded' })
+    await finishSync(api.store, id, { state: 'succeeded' })
+    expect(await stream.next()).toMatchObject({ id: '3' })
+    expect(await stream.next()).toBeNull()
+  })
+
+  it('resume after Last-Event-ID, and a closed run that was seen whole is 204', async () => {
+    const id = await newRun()
+    for (const state of ['a', 'b', 'c']) await appendSyncEvent(api.store, id, 'target', { state })
+    const stream = await listen(id, { 'last-event-id': '2' })
+    expect(await stream.next()).toMatchObject({ id: '3', data: { state: 'c' } })
+    await stream.cancel()
+    await finishSync(api.store, id, { state: 'cancelled' })
+    expect((await listen(id, { 'last-event-id': '3' })).response.status).toBe(204)
+    const late = await listen(id, { 'last-event-id': '1' })
+    expect([(await late.next())?.id, (await late.next())?.id, await late.next()]).toEqual(['2', '3', null])
+    expect((await listen(id, { 'last-event-id': 'x' })).response.status).toBe(400)
+  })
+})
