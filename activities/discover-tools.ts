@@ -1,11 +1,12 @@
 import { ToolferryError } from '../src/domain/errors.ts'
+import { headerSetDigest } from '../src/domain/upstream-headers.ts'
 import { discoverTools as discover } from '../src/mcp/discover.ts'
 import { getInstance, getToolSnapshot, type Headers, saveToolSnapshot } from '../src/store/instances.ts'
 import { listTargetsOfInstance } from '../src/store/sync-targets.ts'
 import { getSync } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
-import { headerSetDigest, headerSets } from './space-work.ts'
+import { headerSets } from './space-work.ts'
 
 /**
  * Asks one MCP server for all its tools, once for every distinct set of effective upstream headers in this run: servers may
@@ -33,7 +34,7 @@ export async function discoverTools(
     const sets = new Map<string, Headers>()
     for (const target of targets) {
       const headers = headersOf(input.instanceId, target.bindingId)
-      sets.set(headerSetDigest(store, headers), headers)
+      sets.set(headerSetDigest(store.digest, headers), headers)
     }
 
     let tools = 0

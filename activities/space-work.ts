@@ -1,6 +1,7 @@
 import { ToolferryError } from '../src/domain/errors.ts'
 import type { TargetInput } from '../src/domain/plan.ts'
 import type { TargetState } from '../src/domain/states.ts'
+import { headerSetDigest, upstreamHeaders } from '../src/domain/upstream-headers.ts'
 import { type BindingRecord, effectivePassThrough, getBindings } from '../src/store/bindings.ts'
 import { type DeploymentRecord, getDeployments } from '../src/store/deployments.ts'
 import {
@@ -98,23 +99,6 @@ export function rightOf(cell: SpaceCell, now: Date = new Date()): TargetInput['r
   return ends.some((end) => end !== null && end <= now) ? 'expired' : 'granted'
 }
 
-/** Headers that go to the MCP server for a binding: the instance's, and over them the pass-through ones (architecture §7). */
-export function upstreamHeaders(instanceHeaders: Headers, passThrough: Headers): Headers {
-  const merged = new Map<string, [string, string]>()
-  for (const [name, value] of [...Object.entries(instanceHeaders), ...Object.entries(passThrough)]) {
-    merged.set(name.toLowerCase(), [name, value])
-  }
-  return Object.fromEntries(merged.values())
-}
-
-/** Names a set of upstream headers without telling them: the key of a ToolSnapshot. */
-export function headerSetDigest(store: Store, headers: Headers): string {
-  const canonical = Object.entries(headers)
-    .map(([name, value]) => [name.toLowerCase(), value])
-    .sort(([a = ''], [b = '']) => (a < b ? -1 : 1))
-  return store.digest(`upstream-headers\u0000${JSON.stringify(canonical)}`)
-}
-
 /**
  * The upstream headers of cells, by their binding; a cell without one (of a dry run) gets the instance's defaults. Answers a
  * function, since many cells share few header sets.
@@ -169,7 +153,7 @@ async function loadCells(store: Store, targets: TargetRecord[]): Promise<SpaceCe
       snapshot: await getToolSnapshot(
         store,
         instance.id,
-        headerSetDigest(store, headersOf(instance.id, target.bindingId)),
+        headerSetDigest(store.digest, headersOf(instance.id, target.bindingId)),
       ),
     })
   }

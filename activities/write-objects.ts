@@ -3,10 +3,16 @@ import type { ObservedObject } from '../src/domain/object.ts'
 import { compareFields, digestsAfterWrite } from '../src/domain/plan.ts'
 import type { Platform, SpaceWriter } from '../src/platforms/platform.ts'
 import { getBinding } from '../src/store/bindings.ts'
-import { recordApplied, recordIntent, recordRemoved, saveCheckpoint } from '../src/store/deployments.ts'
+import {
+  type DeploymentRecord,
+  recordApplied,
+  recordIntent,
+  recordRemoved,
+  saveCheckpoint,
+} from '../src/store/deployments.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { finishTarget, startTarget } from '../src/store/sync-targets.ts'
-import { updateSync } from '../src/store/syncs.ts'
+import { type SyncRecord, updateSync } from '../src/store/syncs.ts'
 import { listTokensOfBinding, revokeTokens } from '../src/store/tokens.ts'
 import type { SpaceOutcome } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
@@ -100,7 +106,13 @@ async function writeOne(
     digests: digestsAfterWrite(desired, applied.stored, fields, former, store.digest),
     applied: { shown: applied.shown, tools: Object.keys(applied.tools), keptFields: desired.keptFields },
   })
-  await endTarget(deps, cell, applied.wrote ? 'succeeded' : 'unchanged', desired.warnings.join(' ') || null)
+  const wrote = applied.wrote || wroteInThisRun(deployment, work.sync)
+  await endTarget(deps, cell, wrote ? 'succeeded' : 'unchanged', desired.warnings.join(' ') || null)
+}
+
+/** A crash between the record of the write and the end of its target: found unchanged now, but it was this run's work. */
+function wroteInThisRun(deployment: DeploymentRecord | null, sync: SyncRecord): boolean {
+  return deployment?.lastSyncId === sync.id && deployment.appliedAt !== null && deployment.appliedAt >= sync.createdAt
 }
 
 async function endTarget(

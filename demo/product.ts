@@ -54,6 +54,8 @@ function startOnPorts(
 ): { child: Child; ready: () => Promise<Product> } {
   const logPath = join(dataDir, 'toolferry.log')
   const log = createWriteStream(logPath, { flags: 'a', mode: 0o600 })
+  // A full disk costs the log, not the demo.
+  log.on('error', () => undefined)
   const child = startChild({
     name: 'Toolferry',
     args: [fileURLToPath(new URL('../src/main.ts', import.meta.url)), 'all'],
@@ -69,7 +71,6 @@ function startOnPorts(
       onProgress(messageOf(line))
     },
   })
-  child.ended.then(() => log.end())
   const origin = `http://127.0.0.1:${ports.api}`
   const adminKeyPath = join(dataDir, 'admin.key')
   const ready = async () => {

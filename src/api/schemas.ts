@@ -57,7 +57,7 @@ export function isoOrNull(date: Date | null): string | null {
 }
 
 export function maskHeaders(names: string[]): Record<string, string> {
-  return Object.fromEntries(names.map((name) => [name, name]))
+  return Object.fromEntries(names.map((name) => [name, MASK]))
 }
 
 /** Puts sealed values where the caller sent the mask. Throws invalid_field when there is none under that name. */

@@ -19,7 +19,8 @@ beforeAll(async () => {
     Promise.all(Array.from({ length: INSTANCES }, (_, index) => startScriptedServer({ tools: manyTools(index + 1) }))),
     startProduct(),
   ])
-  for (let index = 1; index <= WORKSPACES; index++) workspaces.push(await dify.addWorkspace({ name: `Workspace ${index}` }))
+  for (let index = 1; index <= WORKSPACES; index++)
+    workspaces.push(await dify.addWorkspace({ name: `Workspace ${index}` }))
 }, 180_000)
 
 afterAll(async () => {

@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createDifyDatabase, type DifyTestDatabase, type StoredRow, type TestWorkspace } from '../support/dify-database.ts'
+import { callAsDify } from '../support/call-as-dify.ts'
+import {
+  createDifyDatabase,
+  type DifyTestDatabase,
+  type StoredRow,
+  type TestWorkspace,
+} from '../support/dify-database.ts'
 import { captureHistories, textOf } from '../support/histories.ts'
 import { type RunningServer, startEverything } from '../support/mcp-servers.ts'
-import { callAsDify } from '../support/call-as-dify.ts'
 import { finished, type Product, type SyncBody, startProduct, type TargetBody, targetsOf } from '../support/product.ts'
 import { manyTools, type ScriptedServer, startScriptedServer } from '../support/scripted-mcp-server.ts'
 
@@ -10,7 +15,7 @@ import { manyTools, type ScriptedServer, startScriptedServer } from '../support/
 
 /** Planted everywhere a secret goes in; none may come out. */
 const CANARY = {
-  databasePassword: "canary-db p'ass \"word\" 5f2e",
+  databasePassword: 'canary-db p\'ass "word" 5f2e',
   upstreamHeader: 'canary-upstream-9d41',
   defaultPassThrough: 'canary-default-passthrough-77ab',
   ownPassThrough: 'canary-own-passthrough-c3d8',
@@ -52,7 +57,11 @@ afterAll(async () => {
 })
 
 async function sync(body: Record<string, unknown>): Promise<{ run: SyncBody; targets: TargetBody[] }> {
-  const started = await product.must<{ id: string }>(202, 'POST', '/syncs', { platformId, acceptWarnings: true, ...body })
+  const started = await product.must<{ id: string }>(202, 'POST', '/syncs', {
+    platformId,
+    acceptWarnings: true,
+    ...body,
+  })
   const run = await finished(product, started.id)
   return { run, targets: await targetsOf(product, started.id) }
 }
@@ -88,7 +97,12 @@ describe('M1: a Dify platform', () => {
       database: database(),
     })
     platformId = created.id
-    const check = await product.must<{ ok: boolean; version: string }>(200, 'POST', `/platforms/${platformId}/check`, {})
+    const check = await product.must<{ ok: boolean; version: string }>(
+      200,
+      'POST',
+      `/platforms/${platformId}/check`,
+      {},
+    )
     expect(check.ok).toBe(true)
     expect(check.version).toMatch(/^Dify 1\.16.*PostgreSQL/)
   })
@@ -107,11 +121,9 @@ describe('M1: a Dify platform', () => {
 
 describe('M6: its workspaces', () => {
   it('are listed with their owner, and one that cannot be used with the reason', async () => {
-    const page = await product.must<{ items: { id: string; name: string; ownerName: string; problem: string | null }[] }>(
-      200,
-      'GET',
-      `/platforms/${platformId}/spaces?refresh=true`,
-    )
+    const page = await product.must<{
+      items: { id: string; name: string; ownerName: string; problem: string | null }[]
+    }>(200, 'GET', `/platforms/${platformId}/spaces?refresh=true`)
     for (const space of page.items) spaces[space.name] = space.id
     expect(page.items.map((space) => space.name).sort()).toEqual(['Alpha', 'Beta', 'Gamma', 'Keyless'])
     expect(page.items.find((space) => space.name === 'Alpha')?.ownerName).toBe('Alpha owner')
@@ -223,7 +235,11 @@ describe('M7 to M12: a sync', () => {
   })
 
   it('M10: every token was proven through the gateway before', async () => {
-    const bindings = await product.must<{ items: { token: { provenAt: string | null } | null }[] }>(200, 'GET', '/bindings')
+    const bindings = await product.must<{ items: { token: { provenAt: string | null } | null }[] }>(
+      200,
+      'GET',
+      '/bindings',
+    )
     expect(bindings.items).toHaveLength(9)
     for (const binding of bindings.items) expect(binding.token?.provenAt).toMatch(/^20/)
   })
@@ -263,9 +279,10 @@ describe('M7 to M12: a sync', () => {
   it('M13: what changed is updated in place, nothing is made twice', async () => {
     const identity = (rows: StoredRow[]) => rows.map((row) => `${row.id} ${row.server_identifier}`).sort()
     const before = identity(await dify.rows())
-    await dify.query(`UPDATE tool_mcp_providers SET authed = false, tools = '[]' WHERE tenant_id = $1 AND name = 'Everything'`, [
-      workspace('Gamma').tenantId,
-    ])
+    await dify.query(
+      `UPDATE tool_mcp_providers SET authed = false, tools = '[]' WHERE tenant_id = $1 AND name = 'Everything'`,
+      [workspace('Gamma').tenantId],
+    )
     const healed = await sync({ instanceIds: everyInstance(), spaceIds: good() })
     const changed = healed.targets.filter((target) => target.state !== 'unchanged')
     expect(changed.map((target) => [target.spaceName, target.instanceName, target.state, target.action])).toEqual([
@@ -301,10 +318,10 @@ describe('a workspace that is broken', () => {
     expect(failed[0]?.error?.message).toMatch(/key/i)
     expect(failed[0]?.error?.hint).not.toBe('')
 
-    await dify.query('UPDATE tenants SET encrypt_public_key = (SELECT encrypt_public_key FROM tenants WHERE id = $1) WHERE id = $2', [
-      workspace('Alpha').tenantId,
-      workspace('Keyless').tenantId,
-    ])
+    await dify.query(
+      'UPDATE tenants SET encrypt_public_key = (SELECT encrypt_public_key FROM tenants WHERE id = $1) WHERE id = $2',
+      [workspace('Alpha').tenantId, workspace('Keyless').tenantId],
+    )
     const retry = await product.must<{ id: string }>(202, 'POST', `/syncs/${run.id}/retry`, {})
     expect(await finished(product, retry.id)).toMatchObject({ state: 'succeeded', counts: { total: 1, succeeded: 1 } })
     const rows = await dify.checkRows({ ...workspace('Keyless'), privateKeyPem: workspace('Alpha').privateKeyPem })
@@ -365,7 +382,15 @@ describe('M17: what ops see, and what nobody sees', () => {
     expect((await fetch(url)).status).toBe(200)
     const histories = await captureHistories(product.temporalAddress)
     const texts = histories.map((one) => textOf(one.history))
-    const phases = ['prepareSync', 'discoverTools', 'planSpace', 'mintTokens', 'writeDifyProviders', 'verifySpace', 'recordOutcome']
+    const phases = [
+      'prepareSync',
+      'discoverTools',
+      'planSpace',
+      'mintTokens',
+      'writeDifyProviders',
+      'verifySpace',
+      'recordOutcome',
+    ]
     const readable = texts.filter((text) => phases.every((name) => text.includes(name)))
     expect(readable.some((text) => text.includes('space 2 of 3: write'))).toBe(true)
     expect(readable.some((text) => text.includes('Dify sync: 3 MCP servers × 3 spaces'))).toBe(true)
@@ -385,7 +410,8 @@ describe('M17: what ops see, and what nobody sees', () => {
       expect(inHistories.includes(secret), `«${secret}» in a history`).toBe(false)
     }
     const shown = [...product.answers(), product.output()].join('\n')
-    for (const secret of [...secrets, product.adminKey]) expect(shown.includes(secret), `«${secret}» in an answer or a log`).toBe(false)
+    for (const secret of [...secrets, product.adminKey])
+      expect(shown.includes(secret), `«${secret}» in an answer or a log`).toBe(false)
   })
 
   it('the scan finds what is there: a planted word in a payload is seen', async () => {

@@ -42,7 +42,8 @@ export function textOf(value: unknown): string {
 
 /** A Uint8Array or Buffer after a round through JSON. */
 function bytesOf(part: object): Buffer | null {
-  if ('type' in part && part.type === 'Buffer' && 'data' in part && Array.isArray(part.data)) return Buffer.from(part.data)
+  if ('type' in part && part.type === 'Buffer' && 'data' in part && Array.isArray(part.data))
+    return Buffer.from(part.data)
   const values = Object.values(part)
   const isBytes = values.length > 0 && Object.keys(part).every((key, index) => key === String(index))
   return isBytes && values.every((value) => typeof value === 'number') ? Buffer.from(values as number[]) : null

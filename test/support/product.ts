@@ -23,7 +23,12 @@ export type Product = {
   adminKey: string
   /** Everything it printed so far: what must hold no secret. */
   output: () => string
-  call: <T = Record<string, unknown>>(method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer<T>>
+  call: <T = Record<string, unknown>>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ) => Promise<Answer<T>>
   /** As `call`, and an unexpected status is an error that shows the answer. */
   must: <T = Record<string, unknown>>(status: number, method: string, path: string, body?: unknown) => Promise<T>
   /** Every answer's text so far, with its headers. */
@@ -113,7 +118,8 @@ export async function startProduct(env: Record<string, string> = {}): Promise<Pr
     call,
     must: async (status, method, path, body) => {
       const answer = await call(method, path, body)
-      if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status}, not ${status}\n${answer.text}`)
+      if (answer.status !== status)
+        throw new Error(`${method} ${path}: ${answer.status}, not ${status}\n${answer.text}`)
       return answer.body as never
     },
     kill: () => end('SIGKILL'),
