@@ -7,7 +7,8 @@ const ROLES: readonly Role[] = ['api', 'worker', 'gateway', 'all']
 
 async function main(): Promise<void> {
   const role = ROLES.find((known) => known === (process.argv[2] ?? 'all'))
-  if (role === undefined) throw new ConfigError(`Usage: node src/main.ts <role>, where role is one of ${ROLES.join(', ')}.`)
+  if (role === undefined)
+    throw new ConfigError(`Usage: node src/main.ts <role>, where role is one of ${ROLES.join(', ')}.`)
   const { config, secrets } = readConfig(role)
   const logger = createLogger({ level: config.logLevel, role })
   const stop = new AbortController()

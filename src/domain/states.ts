@@ -14,7 +14,13 @@ export const SYNC_STATES = [
 export type SyncState = (typeof SYNC_STATES)[number]
 
 /** A closed run is never signalled and never changes again. */
-export const CLOSED_SYNC_STATES = ['planned', 'succeeded', 'partial', 'failed', 'cancelled'] as const satisfies SyncState[]
+export const CLOSED_SYNC_STATES = [
+  'planned',
+  'succeeded',
+  'partial',
+  'failed',
+  'cancelled',
+] as const satisfies SyncState[]
 export const OPEN_SYNC_STATES = ['queued', 'running', 'paused', 'waiting_for_credential'] as const satisfies SyncState[]
 
 export function isClosed(state: SyncState): boolean {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { headerSetDigest } from '../../activities/space-work.ts'
 import { MASK } from '../../src/api/schemas.ts'
+import { headerSetDigest } from '../../src/domain/upstream-headers.ts'
 import { getToolSnapshot, openDefaultPassThrough, openHeaders } from '../../src/store/instances.ts'
 import { makeWorld, unique } from '../store/fixtures.ts'
 import { freePort, type RunningServer, startEverything } from '../support/mcp-servers.ts'
@@ -168,7 +168,7 @@ describe('a real MCP server', () => {
 
     // Under the key by which the workers look for it.
     const headers = await openHeaders(api.store, made.json.id)
-    expect(await getToolSnapshot(api.store, made.json.id, headerSetDigest(api.store, headers))).not.toBeNull()
+    expect(await getToolSnapshot(api.store, made.json.id, headerSetDigest(api.store.digest, headers))).not.toBeNull()
 
     const echo = await api.call('POST', `${path}/tools/echo/call`, {
       role: 'operator',
