@@ -24,7 +24,9 @@ export type ActivityLimits = {
   spaceConcurrency: number
   /** How often a target is tried before it counts as failed. */
   targetAttempts: number
-  /** A space's lease; longer than the longest single call to a platform. */
+  /** How long an activity may be silent before Temporal gives it to another worker. */
+  heartbeatTimeoutMs: number
+  /** A space's lease; longer than the longest single call to a platform, and than the heartbeat timeout. */
   leaseMs: number
   /** How long to wait for another run to leave a space. */
   leaseWaitMs: number
@@ -34,11 +36,19 @@ export type ActivityLimits = {
   mcpTimeoutMs: number
 }
 
-export const DEFAULT_LIMITS: ActivityLimits = {
-  spaceConcurrency: 8,
-  targetAttempts: 5,
-  leaseMs: 90_000,
-  leaseWaitMs: 10 * 60_000,
-  credentialWaitMs: 24 * 3_600_000,
-  mcpTimeoutMs: 30_000,
+const DEFAULT_WORKER_TIMEOUT_MS = 30_000
+
+/** The limits of a worker that is given up after being silent for `workerTimeoutMs`. */
+export function limitsFor(workerTimeoutMs: number): ActivityLimits {
+  return {
+    spaceConcurrency: 8,
+    targetAttempts: 5,
+    heartbeatTimeoutMs: workerTimeoutMs,
+    leaseMs: 3 * workerTimeoutMs,
+    leaseWaitMs: 10 * 60_000,
+    credentialWaitMs: 24 * 3_600_000,
+    mcpTimeoutMs: 30_000,
+  }
 }
+
+export const DEFAULT_LIMITS: ActivityLimits = limitsFor(DEFAULT_WORKER_TIMEOUT_MS)

@@ -2,8 +2,9 @@ import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activ
 import { toToolferryError } from '../src/domain/errors.ts'
 import type { Logger } from '../src/telemetry/logger.ts'
 
-/** Well under the heartbeat timeout of 30 s (workflows/activity-options.ts). */
-const HEARTBEAT_MS = 5_000
+/** Also how soon a cancellation gets here. */
+const LONGEST_HEARTBEAT_MS = 5_000
+const HEARTBEATS_A_TIMEOUT = 6
 
 /**
  * Runs an activity's body: heartbeats while it works (which is also how a cancellation gets here), hands it the signal that
@@ -17,7 +18,9 @@ export async function inActivity<T>(
 ): Promise<T> {
   const context = Context.current()
   const log = logger.child({ activity: context.info.activityType, attempt: context.info.attempt, ...fields })
-  const heartbeat = setInterval(() => context.heartbeat(), HEARTBEAT_MS)
+  const timeoutMs = context.info.heartbeatTimeoutMs ?? Number.POSITIVE_INFINITY
+  const everyMs = Math.min(LONGEST_HEARTBEAT_MS, timeoutMs / HEARTBEATS_A_TIMEOUT)
+  const heartbeat = setInterval(() => context.heartbeat(), everyMs)
   context.heartbeat()
   try {
     return await body(context.cancellationSignal)
@@ -37,12 +40,15 @@ export function asFailure(thrown: unknown, log: Logger): ApplicationFailure {
   const retryable = error.facts.retryable || error.type === 'Bug'
   if (error.type === 'Bug') log.error({ err: thrown }, 'unexpected error in an activity')
   else log.warn({ type: error.type, reason: error.message }, 'activity failed')
-  return ApplicationFailure.create({
+  const failure = ApplicationFailure.create({
     type: error.type,
     message: error.message,
     nonRetryable: !retryable,
     ...(error.retryAfterMs === undefined ? {} : { nextRetryDelay: error.retryAfterMs }),
   })
+  // It would only show this function, and where the product is installed.
+  failure.stack = ''
+  return failure
 }
 
 function cancelled(signal: AbortSignal): Error {

@@ -42,6 +42,7 @@ export async function prepareSync(
       spaceIds: [...new Set(cells.map((cell) => cell.spaceId))],
       concurrency: deps.limits.spaceConcurrency,
       credentialWaitMs: deps.limits.credentialWaitMs,
+      heartbeatTimeoutMs: deps.limits.heartbeatTimeoutMs,
     }
   })
 }

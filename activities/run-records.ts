@@ -44,9 +44,13 @@ export async function recordState(deps: ActivityDeps, input: { syncId: string; s
     if (state !== 'running' && state !== 'paused' && state !== 'waiting_for_credential') {
       throw new ToolferryError('Bug', `A run cannot be recorded as ${state}.`)
     }
-    await updateSync(deps.store, syncId, { state })
-    // A pause may have come by a signal from Temporal's own console: then it is the admin's wish from now on.
-    await requestPause(deps.store, syncId, state === 'paused')
+    const before = await getSync(deps.store, syncId)
+    // A pause or resume may have come by a signal from Temporal's own console: then it is the admin's wish from now on. Any
+    // other change leaves that wish alone, whose signal may be on its way. First, so that another attempt sees the same.
+    if (state === 'paused' || before?.state === 'paused') {
+      await requestPause(deps.store, syncId, state === 'paused')
+    }
+    if (!(await updateSync(deps.store, syncId, { state }))) return
     await appendSyncEvent(deps.store, syncId, 'sync', { state })
   })
 }

@@ -1,5 +1,7 @@
-import { type ErrorType, ToolferryError, toToolferryError } from '../src/domain/errors.ts'
+import { type ErrorType, type ToolferryError, toToolferryError } from '../src/domain/errors.ts'
+import type { TargetState } from '../src/domain/states.ts'
 import { recordFailure } from '../src/store/deployments.ts'
+import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { finishTarget, getTarget, postponeTarget, startTarget } from '../src/store/sync-targets.ts'
 import { getSync } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
@@ -15,6 +17,8 @@ const STOPS_THE_WALK: readonly ErrorType[] = [
   'RateLimited',
   'GatewayUnreachable',
 ]
+
+const OPEN: readonly TargetState[] = ['pending', 'running']
 
 export type Walk = {
   work: SpaceWork
@@ -44,14 +48,20 @@ export async function walkTargets(
     } catch (thrown) {
       signal.throwIfAborted()
       const error = toToolferryError(thrown)
-      if (STOPS_THE_WALK.includes(error.type)) throw error
+      const reason = { type: error.type, message: error.message }
+      if (STOPS_THE_WALK.includes(error.type)) {
+        await postponeTarget(deps.store, cell.target.id, reason)
+        throw error
+      }
       if (error.type === 'Bug')
         deps.logger.error({ err: thrown, targetId: cell.target.id }, 'unexpected error at a target')
       const mayHelp = error.facts.retryable || error.type === 'Bug'
       if (walk.attempts === 'failures') await startTarget(deps.store, cell.target.id)
-      const attempts = (await getTarget(deps.store, cell.target.id))?.attempts ?? 0
-      if (mayHelp && attempts < deps.limits.targetAttempts) {
-        await postponeTarget(deps.store, cell.target.id, { type: error.type, message: error.message })
+      const target = await getTarget(deps.store, cell.target.id)
+      // Skipped by a signal meanwhile: that was its last word.
+      if (target === null || !OPEN.includes(target.state)) continue
+      if (mayHelp && target.attempts < deps.limits.targetAttempts) {
+        await postponeTarget(deps.store, cell.target.id, reason)
         later.push(error)
       } else {
         await endAsFailed(deps, cell, error)
@@ -59,20 +69,22 @@ export async function walkTargets(
     }
   }
   const [first] = later
-  if (first !== undefined) throw asRetryable(first)
+  if (first !== undefined) throw first
   return null
 }
 
 /** A target's last word for this run. The deployment keeps what is known of its object. */
 export async function endAsFailed(deps: ActivityDeps, cell: SpaceCell, error: ToolferryError): Promise<void> {
   const state = error.type === 'Conflict' ? 'conflict' : 'failed'
-  await finishTarget(deps.store, cell.target.id, state, { type: error.type, message: error.message })
+  const { id, syncId, spaceId, instanceId } = cell.target
+  await finishTarget(deps.store, id, state, { type: error.type, message: error.message })
+  await appendSyncEvent(deps.store, syncId, 'target', { targetId: id, spaceId, instanceId, state })
   if (cell.binding !== null && cell.deployment?.ownership == null) {
     await recordFailure(deps.store, cell.binding.id, {
       state,
       type: error.type,
       message: error.message,
-      syncId: cell.target.syncId,
+      syncId,
     })
   }
 }
@@ -80,10 +92,4 @@ export async function endAsFailed(deps: ActivityDeps, cell: SpaceCell, error: To
 async function isPaused(deps: ActivityDeps, syncId: string): Promise<boolean> {
   const sync = await getSync(deps.store, syncId)
   return sync?.pauseRequested === true
-}
-
-/** Carries a message of one target to Temporal with a type that it retries. */
-function asRetryable(error: ToolferryError): ToolferryError {
-  if (error.facts.retryable) return error
-  return new ToolferryError('Unavailable', error.message, { cause: error })
 }

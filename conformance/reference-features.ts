@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  CLIENT_CAPABILITIES_META_KEY,
   completable,
   fromJsonSchema,
   type McpServer,
-  MissingRequiredClientCapabilityError,
   ResourceTemplate,
   type ServerContext,
 } from '@modelcontextprotocol/server'
@@ -89,13 +87,6 @@ export function registerPlainTools(mcp: McpServer): void {
     ctx.http?.closeSSE?.()
     await sleep(2 * STEP_MS)
     return text('reconnected')
-  })
-  tool('test_missing_capability', (ctx) => {
-    const declared = ctx.mcpReq.envelope?.[CLIENT_CAPABILITIES_META_KEY]
-    if (declared?.sampling === undefined) {
-      throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { sampling: {} } })
-    }
-    return text('sampling was declared')
   })
   mcp.registerTool(
     'test_x_mcp_header',

@@ -1,6 +1,7 @@
 import {
   acceptedContent,
   CLIENT_CAPABILITIES_META_KEY,
+  type ClientCapabilities,
   inputRequired,
   type McpServer,
   type RequestStateCodec,
@@ -22,6 +23,12 @@ const askModel = (question: string, maxTokens: number) =>
     messages: [{ role: 'user', content: { type: 'text', text: question } }],
     maxTokens,
   })
+
+/** What this request says its client can do. */
+function declaredCapabilities(ctx: ServerContext): ClientCapabilities | undefined {
+  // The package gives the envelope's keys no type.
+  return (ctx.mcpReq.envelope as Record<string, ClientCapabilities> | undefined)?.[CLIENT_CAPABILITIES_META_KEY]
+}
 
 export function registerRounds(mcp: McpServer, states: RequestStateCodec<{ round: number }>): void {
   type Answer = ReturnType<typeof text> | ReturnType<typeof inputRequired>
@@ -102,7 +109,7 @@ export function registerRounds(mcp: McpServer, states: RequestStateCodec<{ round
   })
   tool('capabilities', (ctx) => {
     if (ctx.mcpReq.inputResponses !== undefined) return text('answered')
-    const declared = ctx.mcpReq.envelope?.[CLIENT_CAPABILITIES_META_KEY]
+    const declared = declaredCapabilities(ctx)
     const inputRequests = {
       ...(declared?.sampling === undefined ? {} : { question: askModel('Say hello', 50) }),
       ...(declared?.elicitation === undefined ? {} : { user_name: ASK_NAME }),
@@ -110,6 +117,10 @@ export function registerRounds(mcp: McpServer, states: RequestStateCodec<{ round
     }
     return Object.keys(inputRequests).length === 0 ? text('nothing can be asked') : inputRequired({ inputRequests })
   })
+  // The package answers -32021 by itself when the client has not declared what is asked of it.
+  mcp.registerTool('test_missing_capability', { description: 'Needs the client’s model' }, async () =>
+    inputRequired({ inputRequests: { question: askModel('Say hello', 50) } }),
+  )
   mcp.registerTool('test_streaming_elicitation', { description: 'Progress, then a question' }, async (ctx) => {
     const name = nameOf(ctx, 'user_name')
     if (name !== undefined) return text(`Hello, ${name}!`)

@@ -164,7 +164,7 @@ async function answer(
       ...(chunks.length === 0 ? {} : { body: Buffer.concat(chunks) }),
     }),
   )
-  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers)).flushHeaders()
   if (response.body === null) outgoing.end()
   else
     Readable.fromWeb(response.body)

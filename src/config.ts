@@ -25,6 +25,8 @@ export type Config = {
     address: string | null
     namespace: string
     taskQueue: string
+    /** The Web UI of the cluster at `address`, for links to runs; null = none is known. */
+    uiUrl: string | null
     /** Ports of the embedded server; 0 = a free one. */
     port: number
     uiPort: number
@@ -36,6 +38,8 @@ export type Config = {
       keyPath: string | null
     }
   }
+  /** A worker that was not heard of for this long is given up, and another one takes over its work. */
+  workerTimeoutMs: number
   logLevel: string
 }
 
@@ -77,12 +81,14 @@ const environment = z.object({
   TOOLFERRY_EGRESS_DENY: list.default([]),
   TOOLFERRY_TEMPORAL_PORT: port.default(7233),
   TOOLFERRY_TEMPORAL_UI_PORT: port.default(8233),
+  TOOLFERRY_WORKER_TIMEOUT_SECONDS: z.coerce.number().int().min(3).max(3600).default(30),
   TOOLFERRY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DATABASE_URL: z
     .string()
     .regex(/^(file:|mysql:\/\/)/, 'must start with file: or mysql://')
     .optional(),
   TEMPORAL_ADDRESS: z.string().min(1).optional(),
+  TEMPORAL_UI_URL: origin.optional(),
   TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
   TEMPORAL_TASK_QUEUE: z.string().min(1).default('toolferry'),
   TEMPORAL_API_KEY: z.string().min(1).optional(),
@@ -131,6 +137,7 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
         address: e.TEMPORAL_ADDRESS ?? null,
         namespace: e.TEMPORAL_NAMESPACE,
         taskQueue: e.TEMPORAL_TASK_QUEUE,
+        uiUrl: e.TEMPORAL_UI_URL ?? null,
         port: e.TOOLFERRY_TEMPORAL_PORT,
         uiPort: e.TOOLFERRY_TEMPORAL_UI_PORT,
         tls: {
@@ -144,6 +151,7 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
           keyPath: e.TEMPORAL_TLS_CLIENT_KEY_PATH ?? null,
         },
       },
+      workerTimeoutMs: e.TOOLFERRY_WORKER_TIMEOUT_SECONDS * 1000,
       logLevel: e.TOOLFERRY_LOG_LEVEL,
     },
     secrets: {

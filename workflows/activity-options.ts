@@ -16,6 +16,7 @@ const waitForCancelled = { cancellationType: ActivityCancellationType.WAIT_CANCE
 const recording: ActivityOptions = {
   ...waitForCancelled,
   startToCloseTimeout: '1 minute',
+  heartbeatTimeout: '30 seconds',
   retry: {
     initialInterval: '500 ms',
     backoffCoefficient: 2,

@@ -29,7 +29,13 @@ export type Carried = {
   counts: TargetCounts
   paused: boolean
   discovered: boolean
+  /** For the query spaceStatus. */
+  closedSpaces: ClosedSpace[]
+  disabledSpaceIds: string[]
 }
+
+/** Counts that are 0 are left out: a run of thousands of spaces carries one of these for each. */
+export type ClosedSpace = { spaceId: string; counts: Partial<TargetCounts>; errorType: string | null }
 
 export type PreparedSync = {
   syncId: string
@@ -42,6 +48,8 @@ export type PreparedSync = {
   concurrency: number
   /** How long a run waits for a new credential, ms. */
   credentialWaitMs: number
+  /** How long an activity may be silent, ms. Absent in runs that began before it was asked for. */
+  heartbeatTimeoutMs?: number
 }
 
 /** What a phase found in its space. */

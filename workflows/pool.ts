@@ -9,9 +9,12 @@ export async function drainPool<T>(
   work: (item: T) => Promise<void>,
 ): Promise<{ notStarted: T[] }> {
   let next = 0
+  let open = true
   const failures: unknown[] = []
   const runner = async () => {
-    while (next < items.length && failures.length === 0 && mayStart()) {
+    while (open && next < items.length && failures.length === 0) {
+      open = mayStart()
+      if (!open) return
       const item = items[next++] as T
       try {
         await work(item)

@@ -4,6 +4,7 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  log,
   workflowInfo,
 } from '@temporalio/workflow'
 import { ERROR_FACTS, type ErrorType } from '../src/domain/errors.ts'
@@ -11,6 +12,7 @@ import { emptyCounts, type SyncPhase, type SyncState, type TargetCounts } from '
 import { discover, discoverOptions, record, space, spaceOptions } from './activity-options.ts'
 import type {
   Carried,
+  ClosedSpace,
   PreparedSync,
   SpaceAuthorization,
   SpaceOutcome,
@@ -33,17 +35,23 @@ export class SyncRun {
   private prepared: PreparedSync | null
   private phase: SyncPhase = 'prepare'
   private paused: boolean
-  private waitingForCredential = false
+  /** Pause signals so far: tells whether one came while a phase was going on. */
+  private pauses = 0
+  /** Spaces that wait for a new credential. */
+  private waiters = 0
   private credentialVersion = 0
   private spacesDone: number
   /** Counts of the spaces that are done. */
   private readonly counts: TargetCounts
   private readonly inFlight = new Map<string, SpaceStatus>()
-  private readonly closedSpaces = new Map<string, SpaceStatus>()
-  private readonly disabledSpaceIds = new Set<string>()
-  private announcedState: SyncState = 'running'
+  private readonly closedSpaces: Map<string, ClosedSpace>
+  private readonly disabledSpaceIds: Set<string>
+  private announcedState: SyncState
   private announcing: Promise<void> | null = null
+  /** Enable and disable signals are carried out one after the other, in the order in which they came. */
+  private authorizing: Promise<void> = Promise.resolve()
   private ended = false
+  private finalState: SyncState | null = null
 
   constructor(input: SyncInput) {
     this.input = input
@@ -51,11 +59,9 @@ export class SyncRun {
     this.paused = input.carried?.paused ?? false
     this.spacesDone = input.carried?.spacesDone ?? 0
     this.counts = { ...(input.carried?.counts ?? emptyCounts()) }
+    this.closedSpaces = new Map(input.carried?.closedSpaces.map((closed) => [closed.spaceId, closed]))
+    this.disabledSpaceIds = new Set(input.carried?.disabledSpaceIds)
     this.announcedState = this.paused ? 'paused' : 'running'
-  }
-
-  get totals(): TargetCounts {
-    return { ...this.counts }
   }
 
   async prepare(): Promise<PreparedSync> {
@@ -74,6 +80,7 @@ export class SyncRun {
     const total = prepared.instanceIds.length
     const numbered = prepared.instanceIds.map((instanceId, index) => ({ instanceId, number: index + 1 }))
     await drainPool(numbered, DISCOVERIES_AT_ONCE, always, async ({ instanceId, number }) => {
+      await this.mayGoOn()
       try {
         await discover.discoverTools.executeWithOptions(
           { ...discoverOptions, summary: `MCP server ${number} of ${total}: handshake and tools` },
@@ -108,17 +115,20 @@ export class SyncRun {
       counts: this.counts,
       paused: this.paused,
       discovered: true,
+      closedSpaces: [...this.closedSpaces.values()],
+      disabledSpaceIds: [...this.disabledSpaceIds],
     }
     return { ...this.input, carried }
   }
 
-  /** Waits until the last change of paused / waiting has reached the store. */
-  async settle(): Promise<void> {
-    while (this.announcing !== null) await this.announcing
+  /** Whether the last change of paused / waiting has reached the store. */
+  isSettled(): boolean {
+    return this.announcing === null
   }
 
   setPaused(paused: boolean): void {
     this.paused = paused
+    if (paused) this.pauses += 1
     this.announce()
   }
 
@@ -126,25 +136,29 @@ export class SyncRun {
     this.credentialVersion += 1
   }
 
-  /** Handles the enable/disable signals: the store is written by an activity, which also audits and counts. */
-  async setAuthorization(request: SpaceAuthorization, enabled: boolean): Promise<void> {
-    await CancellationScope.nonCancellable(async () => {
-      await condition(() => this.prepared !== null || this.ended)
-      if (this.prepared === null) return
-      if (enabled) this.disabledSpaceIds.delete(request.spaceId)
-      else this.disabledSpaceIds.add(request.spaceId)
-      await record.setSpaceAuthorization({
-        syncId: this.prepared.syncId,
-        spaceId: request.spaceId,
-        enabled,
-        actor: request.actor ?? 'temporal',
-      })
-    })
+  /**
+   * Handles the enable/disable signals: the store is written by an activity, which also audits and counts. Never throws: a
+   * handler that does would end or block the whole run, and these signals are also sent by hand.
+   */
+  async setAuthorization(request: unknown, enabled: boolean): Promise<void> {
+    if (!isSpaceAuthorization(request)) {
+      log.warn('An enable or disable signal was ignored: it wants {"spaceId": "…"}.')
+      return
+    }
+    const turn = this.authorizing.then(() => this.authorize(request, enabled))
+    this.authorizing = turn
+    await turn
   }
 
   /** Nothing more will be prepared: handlers that wait for that give up. */
   end(): void {
     this.ended = true
+    this.phase = 'record'
+  }
+
+  finish(state: SyncState): void {
+    this.phase = 'done'
+    this.finalState = state
   }
 
   status(): SyncStatus {
@@ -163,10 +177,11 @@ export class SyncRun {
   }
 
   spaceStatus(spaceId: string): SpaceStatus {
-    return (
-      this.inFlight.get(spaceId) ??
-      this.closedSpaces.get(spaceId) ?? { spaceId, phase: 'waiting', counts: null, errorType: null }
-    )
+    const open = this.inFlight.get(spaceId)
+    if (open !== undefined) return open
+    const closed = this.closedSpaces.get(spaceId)
+    if (closed === undefined) return { spaceId, phase: 'waiting', counts: null, errorType: null }
+    return { spaceId, phase: 'done', counts: { ...emptyCounts(), ...closed.counts }, errorType: closed.errorType }
   }
 
   private notYetSeen(): number {
@@ -197,9 +212,12 @@ export class SyncRun {
       addCounts(this.counts, outcome.counts)
       status.counts = outcome.counts
     }
-    status.phase = 'done'
     this.inFlight.delete(spaceId)
-    this.closedSpaces.set(spaceId, status)
+    this.closedSpaces.set(spaceId, {
+      spaceId,
+      counts: withoutZeros(status.counts ?? emptyCounts()),
+      errorType: status.errorType,
+    })
     this.spacesDone += 1
   }
 
@@ -213,16 +231,15 @@ export class SyncRun {
     const target = { syncId: prepared.syncId, spaceId: status.spaceId }
     const options = { ...spaceOptions, summary }
     for (;;) {
-      // An activity reads "paused" from the store, so it starts only once our own last word has got there.
-      await condition(() => !this.paused && this.announcing === null)
+      await this.mayGoOn()
       status.phase = phase
-      const credentialVersion = this.credentialVersion
+      const { credentialVersion, pauses } = this
       try {
         const outcome = await execute(prepared, phase, options, target)
         status.counts = outcome.counts
         if (outcome.interrupted === null) return outcome
         // The store said "paused" before our signal came: the signal follows, or the reconciler sends it again.
-        await condition(() => this.paused, '1 minute')
+        await condition(() => this.pauses > pauses, '1 minute')
       } catch (failure) {
         if (isCancellation(failure)) throw failure
         const { type } = describe(failure)
@@ -232,28 +249,56 @@ export class SyncRun {
     }
   }
 
+  /** Not while paused. An activity reads "paused" from the store, so it starts only once our own last word has got there. */
+  private async mayGoOn(): Promise<void> {
+    await condition(() => !this.paused && this.announcing === null)
+  }
+
   private async waitForCredential(prepared: PreparedSync, seenVersion: number, failure: unknown): Promise<void> {
-    this.waitingForCredential = true
+    this.waiters += 1
     this.announce()
     const replaced = await condition(() => this.credentialVersion > seenVersion, prepared.credentialWaitMs)
-    this.waitingForCredential = false
+    this.waiters -= 1
     this.announce()
     if (!replaced) throw failure
   }
 
+  private async authorize(request: SpaceAuthorization, enabled: boolean): Promise<void> {
+    const { spaceId, actor } = request
+    await CancellationScope.nonCancellable(async () => {
+      await condition(() => this.prepared !== null || this.ended)
+      if (this.prepared === null) return
+      if (enabled) this.disabledSpaceIds.delete(spaceId)
+      else this.disabledSpaceIds.add(spaceId)
+      try {
+        const { syncId } = this.prepared
+        await record.setSpaceAuthorization({ syncId, spaceId, enabled, actor: actor ?? 'temporal' })
+      } catch (failure) {
+        log.error('An enable or disable signal could not be carried out.', { errorType: describe(failure).type })
+      }
+    })
+  }
+
   private currentState(): SyncState {
+    if (this.finalState !== null) return this.finalState
     if (this.paused) return 'paused'
-    return this.waitingForCredential ? 'waiting_for_credential' : 'running'
+    return this.waiters > 0 ? 'waiting_for_credential' : 'running'
   }
 
   /** Carries paused / waiting / running into the store, one at a time and ending with the newest. */
   private announce(): void {
     const syncId = this.prepared?.syncId
-    if (syncId === undefined || this.announcing !== null || this.announcedState === this.currentState()) return
+    if (syncId === undefined || this.announcing !== null || this.ended) return
+    if (this.announcedState === this.currentState()) return
     this.announcing = CancellationScope.nonCancellable(async () => {
-      while (this.announcedState !== this.currentState()) {
+      while (this.announcedState !== this.currentState() && !this.ended) {
         const state = this.currentState()
-        await record.recordState({ syncId, state })
+        try {
+          await record.recordState({ syncId, state })
+        } catch (failure) {
+          // Only what is shown is lost: the run must neither stop for that nor wait for ever for an announcement.
+          log.error('The state of the run could not be recorded.', { state, errorType: describe(failure).type })
+        }
         this.announcedState = state
       }
       this.announcing = null
@@ -296,6 +341,17 @@ export function describe(failure: unknown): { type: ErrorType; message: string }
   const timedOut = inner instanceof Error && inner.name === 'TimeoutFailure'
   if (timedOut) return { type: 'Timeout', message: 'The step took longer than it may, or its worker went away.' }
   return { type: 'Bug', message: 'The step failed in a way that was not expected; the worker’s log has the details.' }
+}
+
+function isSpaceAuthorization(request: unknown): request is SpaceAuthorization {
+  if (typeof request !== 'object' || request === null || !('spaceId' in request)) return false
+  const { spaceId } = request
+  const actor = 'actor' in request ? request.actor : undefined
+  return typeof spaceId === 'string' && (actor === undefined || typeof actor === 'string')
+}
+
+function withoutZeros(counts: TargetCounts): Partial<TargetCounts> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
 }
 
 function addCounts(sum: TargetCounts, more: TargetCounts): void {

@@ -42,9 +42,9 @@ export async function SyncWorkflow(input: SyncInput): Promise<SyncResult> {
     syncId = prepared.syncId
     await run.discoverAll(prepared)
     const remaining = await run.walkSpaces(prepared)
-    await run.settle()
+    // What an activity still has to record would be lost with this run of the workflow.
+    await condition(() => run.isSettled() && (remaining.length === 0 || allHandlersFinished()))
     if (remaining.length > 0) {
-      await condition(allHandlersFinished)
       await continueAsNew<typeof SyncWorkflow>(run.carry(prepared, remaining))
     }
     return await finish(input, run, { syncId, outcome: 'finished' })
@@ -52,15 +52,16 @@ export async function SyncWorkflow(input: SyncInput): Promise<SyncResult> {
     run.end()
     if (failure instanceof ContinueAsNew || syncId === undefined) throw failure
     const id = syncId
-    if (isCancellation(failure)) {
-      await CancellationScope.nonCancellable(async () => {
-        await run.settle()
-        await finish(input, run, { syncId: id, outcome: 'cancelled' })
-      })
-      throw failure
-    }
-    await run.settle()
-    return await finish(input, run, { syncId: id, outcome: 'failed', ...describe(failure) })
+    // Also a cancellation that comes now must not keep the outcome from being recorded.
+    const result = await CancellationScope.nonCancellable(async () => {
+      await condition(() => run.isSettled())
+      const ending = isCancellation(failure)
+        ? ({ outcome: 'cancelled' } as const)
+        : ({ outcome: 'failed', ...describe(failure) } as const)
+      return await finish(input, run, { syncId: id, ...ending })
+    })
+    if (isCancellation(failure)) throw failure
+    return result
   }
 }
 
@@ -69,9 +70,10 @@ type Ending =
   | { syncId: string; outcome: 'failed'; type: string; message: string }
 
 async function finish(input: SyncInput, run: SyncRun, ending: Ending): Promise<SyncResult> {
-  const { state, counts } = await record.recordOutcome(ending)
-  if (input.searchAttributes) upsertSearchAttributes({ Outcome: [state] })
   run.end()
+  const { state, counts } = await record.recordOutcome(ending)
+  run.finish(state)
+  if (input.searchAttributes) upsertSearchAttributes({ Outcome: [state] })
   await condition(allHandlersFinished)
   return { syncId: ending.syncId, state, counts }
 }

@@ -80,7 +80,7 @@ export function startTemporalPart(
   return {
     link: () => (server !== null && !server.ready() ? null : link),
     address: () => address,
-    uiUrl: () => server?.uiUrl ?? null,
+    uiUrl: () => server?.uiUrl ?? config.temporal.uiUrl,
     detail: () => (server !== null && !server.ready() ? 'the embedded Temporal server is restarting' : detail),
     connected,
     close: async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from '@temporalio/worker'
-import { DEFAULT_LIMITS } from '../../activities/deps.ts'
+import { limitsFor } from '../../activities/deps.ts'
 import { createActivities } from '../../activities/index.ts'
 import { ToolferryError } from '../domain/errors.ts'
 import type { PlatformAccess } from '../platforms/registry.ts'
@@ -39,7 +39,7 @@ export function startWorkerPart(
     holdPlatform: (platformId) => platforms.hold(platformId),
     ...origins,
     workerId: processId,
-    limits: DEFAULT_LIMITS,
+    limits: limitsFor(config.workerTimeoutMs),
   })
   let worker: Worker | null = null
   const firstPoll = Promise.withResolvers<void>()

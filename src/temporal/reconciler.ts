@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WorkflowNotFoundError } from '@temporalio/client'
-import { syncWorkflowId } from '../../workflows/messages.ts'
 import type { SyncRuns } from '../api/sync-runs.ts'
 import { audit, SYSTEM_ACTOR } from '../audit/events.ts'
 import { ERROR_FACTS } from '../domain/errors.ts'
+import { isClosed } from '../domain/states.ts'
 import { getPlatform } from '../store/platforms.ts'
 import type { Store } from '../store/store.ts'
 import { appendSyncEvent } from '../store/sync-events.ts'
@@ -44,6 +44,8 @@ export async function runReconciler(options: ReconcilerOptions): Promise<void> {
   }
 }
 
+const DESCRIBE_TIMEOUT_MS = 5_000
+
 /** One pass over the open runs. Answers those that Temporal says have ended; twice in a row means lost. */
 export async function reconcileOnce(
   options: Omit<ReconcilerOptions, 'signal'>,
@@ -52,23 +54,26 @@ export async function reconcileOnce(
 ): Promise<Set<string>> {
   const ended = new Set<string>()
   for (const sync of await listOpenSyncs(options.store)) {
-    const state = await workflowState(link, sync.id)
-    if (state === 'missing' && sync.state === 'queued') {
-      await startQueued(options, sync)
-    } else if (state === 'running') {
-      await resend(options, sync)
-    } else if (suspects.has(sync.id)) {
-      await closeAsLost(options, sync, state)
-    } else {
-      ended.add(sync.id)
+    try {
+      const state = await workflowState(link, sync.workflowId)
+      if (state === 'missing' && sync.state === 'queued') await startQueued(options, sync)
+      else if (state === 'running') await resend(options, sync)
+      else if (suspects.has(sync.id)) await closeAsLost(options, sync, state)
+      else ended.add(sync.id)
+    } catch (error) {
+      // One run's trouble must not keep the others from their turn; what was known of it still is.
+      if (suspects.has(sync.id)) ended.add(sync.id)
+      options.logger.warn({ err: error, syncId: sync.id }, 'the reconciler could not look after a run; it tries again')
     }
   }
   return ended
 }
 
-async function workflowState(link: TemporalLink, syncId: string): Promise<'running' | 'ended' | 'missing'> {
+async function workflowState(link: TemporalLink, workflowId: string): Promise<'running' | 'ended' | 'missing'> {
   try {
-    const { status } = await link.client.workflow.getHandle(syncWorkflowId(syncId)).describe()
+    const { status } = await link.client.withDeadline(Date.now() + DESCRIBE_TIMEOUT_MS, () =>
+      link.client.workflow.getHandle(workflowId).describe(),
+    )
     return status.name === 'RUNNING' ? 'running' : 'ended'
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return 'missing'
@@ -87,10 +92,15 @@ async function startQueued(options: Omit<ReconcilerOptions, 'signal'>, sync: Syn
     instances: instanceIds.length,
     spaces: spaceIds === 'all' ? 'all' : spaceIds.length,
   })
+  // What was wished meanwhile reaches the run before it begins.
+  await resend(options, sync)
 }
 
-async function resend(options: Omit<ReconcilerOptions, 'signal'>, sync: SyncRecord): Promise<void> {
+async function resend(options: Omit<ReconcilerOptions, 'signal'>, seen: SyncRecord): Promise<void> {
   const { runs, store } = options
+  // Looked at again: the list may be old by now, and an outdated wish must not be repeated after a newer one.
+  const sync = await getSync(store, seen.id)
+  if (sync === null || isClosed(sync.state)) return
   if (sync.cancelRequested) await runs.cancel(sync.id)
   else if (sync.pauseRequested && sync.state !== 'paused') await runs.signal(sync.id, { type: 'pause' })
   else if (!sync.pauseRequested && sync.state === 'paused') await runs.signal(sync.id, { type: 'resume' })
@@ -108,7 +118,7 @@ async function closeAsLost(
 ): Promise<void> {
   const { store, logger } = options
   const sync = await getSync(store, seen.id)
-  if (sync === null) return
+  if (sync === null || isClosed(sync.state)) return
   const message =
     state === 'missing'
       ? 'Temporal knows this run no more: its history was lost or deleted.'

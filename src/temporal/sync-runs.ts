@@ -9,6 +9,8 @@ import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
 export type TemporalLink = { client: Client; searchAttributes: boolean }
 
 const QUERY_TIMEOUT_MS = 3_000
+/** The SDK's own retries would keep a caller of the API waiting for most of a minute. */
+const CALL_TIMEOUT_MS = 5_000
 
 /** The API's and the reconciler's way to Temporal. While it is away nothing throws: the store knows what is wanted. */
 export function createSyncRuns(options: {
@@ -22,7 +24,7 @@ export function createSyncRuns(options: {
     const link = options.link()
     if (link === null) return 'unavailable'
     try {
-      await call(link.client)
+      await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => call(link.client))
       return 'sent'
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return 'gone'
@@ -37,14 +39,16 @@ export function createSyncRuns(options: {
       if (link === null) return 'unavailable'
       const input: SyncInput = { syncId, searchAttributes: link.searchAttributes }
       try {
-        await link.client.workflow.start(SYNC_WORKFLOW, {
-          workflowId: syncWorkflowId(syncId),
-          workflowIdReusePolicy: 'REJECT_DUPLICATE',
-          taskQueue: options.taskQueue,
-          args: [input],
-          staticSummary: describeRun(summary),
-          ...(link.searchAttributes ? { typedSearchAttributes: attributesOf(summary) } : {}),
-        })
+        await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
+          link.client.workflow.start(SYNC_WORKFLOW, {
+            workflowId: syncWorkflowId(syncId),
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            taskQueue: options.taskQueue,
+            args: [input],
+            staticSummary: describeRun(summary),
+            ...(link.searchAttributes ? { typedSearchAttributes: attributesOf(summary) } : {}),
+          }),
+        )
         return 'started'
       } catch (error) {
         if (error instanceof WorkflowExecutionAlreadyStartedError) return 'started'

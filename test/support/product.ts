@@ -1,131 +1,68 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { type ApiClient, createApiClient } from './api-client.ts'
 import { freePort } from './mcp-servers.ts'
+import { roleProcess } from './role-process.ts'
 
-/** The product as a user starts it: `node src/main.ts all`, a process of its own, reached over HTTP only. */
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const READY_TIMEOUT_MS = 100_000
-
-export type Answer<T = Record<string, unknown>> = { status: number; headers: Headers; body: T; text: string }
-
-export type Product = {
+/** The product as tests meet it, over HTTP only, whatever processes it is made of. */
+export type Product = ApiClient & {
   origin: string
-  dataDir: string
-  /** host:port of its embedded Temporal server. */
+  /** Every gateway process by itself. */
+  gatewayOrigins: string[]
+  /** host:port of its Temporal server. */
   temporalAddress: string
   temporalUi: string
   adminKey: string
-  /** Everything it printed so far: what must hold no secret. */
+  /** Everything its processes printed so far: what must hold no secret. */
   output: () => string
-  call: <T = Record<string, unknown>>(
-    method: string,
-    path: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ) => Promise<Answer<T>>
-  /** As `call`, and an unexpected status is an error that shows the answer. */
-  must: <T = Record<string, unknown>>(status: number, method: string, path: string, body?: unknown) => Promise<T>
-  /** Every answer's text so far, with its headers. */
-  answers: () => string[]
+  stop: () => Promise<void>
+}
+
+export type OneProcess = Product & {
+  dataDir: string
   /** SIGKILL: the process alone, as a crash would; its Temporal server survives. */
   kill: () => Promise<void>
   /** Starts it again on the same data and ports. */
   restart: () => Promise<void>
-  stop: () => Promise<void>
 }
 
-export async function startProduct(env: Record<string, string> = {}): Promise<Product> {
+/** The embedded shape: `node src/main.ts all`. */
+export async function startProduct(env: Record<string, string> = {}): Promise<OneProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'toolferry-e2e-'))
   const ports = { port: await freePort(), temporal: await freePort(), ui: await freePort() }
-  const origin = `http://127.0.0.1:${ports.port}`
-  const output: string[] = []
-  const answers: string[] = []
-  let child: ChildProcess | null = null
+  const role = roleProcess('all', ports.port, {
+    TOOLFERRY_DATA_DIR: dataDir,
+    TOOLFERRY_TEMPORAL_PORT: String(ports.temporal),
+    TOOLFERRY_TEMPORAL_UI_PORT: String(ports.ui),
+    ...env,
+  })
   let adminKey = ''
-
   const start = async () => {
-    const started = spawn(process.execPath, [MAIN, 'all'], {
-      env: {
-        PATH: process.env.PATH ?? '',
-        HOME: process.env.HOME ?? '',
-        ...(process.env.XDG_CACHE_HOME === undefined ? {} : { XDG_CACHE_HOME: process.env.XDG_CACHE_HOME }),
-        TOOLFERRY_DATA_DIR: dataDir,
-        TOOLFERRY_PORT: String(ports.port),
-        TOOLFERRY_TEMPORAL_PORT: String(ports.temporal),
-        TOOLFERRY_TEMPORAL_UI_PORT: String(ports.ui),
-        ...env,
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    child = started
-    started.stdout.setEncoding('utf8').on('data', (text: string) => output.push(text))
-    started.stderr.setEncoding('utf8').on('data', (text: string) => output.push(text))
-    const deadline = Date.now() + READY_TIMEOUT_MS
-    for (;;) {
-      if (started.exitCode !== null) throw new Error(`the product ended with ${started.exitCode}\n${output.join('')}`)
-      const ready = await fetch(`${origin}/readyz`).then(
-        (response) => response.ok,
-        () => false,
-      )
-      if (ready) break
-      if (Date.now() > deadline) throw new Error(`the product is not ready\n${output.join('')}`)
-      await sleep(100)
-    }
+    await role.start()
     adminKey = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
   }
-
-  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
-    const ending = child
-    child = null
-    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return
-    const exited = once(ending, 'exit')
-    ending.kill(signal)
-    await exited
-  }
-
-  const call: Product['call'] = async (method, path, body, headers = {}) => {
-    const response = await fetch(path.startsWith('/mcp-gateway') ? `${origin}${path}` : `${origin}/api/v1${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${adminKey}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-    })
-    const text = await response.text()
-    answers.push(`${method} ${path} ${response.status} ${JSON.stringify([...response.headers])} ${text}`)
-    return { status: response.status, headers: response.headers, text, body: text === '' ? null : JSON.parse(text) }
-  }
-
   await start()
   return {
-    origin,
+    ...createApiClient({
+      origins: () => [role.origin],
+      gatewayOrigin: () => role.origin,
+      adminKey: () => adminKey,
+    }),
+    origin: role.origin,
+    gatewayOrigins: [role.origin],
     dataDir,
     temporalAddress: `127.0.0.1:${ports.temporal}`,
     temporalUi: `http://127.0.0.1:${ports.ui}`,
     get adminKey() {
       return adminKey
     },
-    output: () => output.join(''),
-    answers: () => answers,
-    call,
-    must: async (status, method, path, body) => {
-      const answer = await call(method, path, body)
-      if (answer.status !== status)
-        throw new Error(`${method} ${path}: ${answer.status}, not ${status}\n${answer.text}`)
-      return answer.body as never
-    },
-    kill: () => end('SIGKILL'),
+    output: role.output,
+    kill: role.kill,
     restart: start,
     stop: async () => {
-      await end('SIGTERM')
+      await role.stop()
       await rm(dataDir, { recursive: true, force: true })
     },
   }
