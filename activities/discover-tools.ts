@@ -1,16 +1,26 @@
-import { ToolferryError } from '../src/domain/errors.ts'
+import { ToolferryError, toToolferryError } from '../src/domain/errors.ts'
 import { headerSetDigest } from '../src/domain/upstream-headers.ts'
 import { discoverTools as discover } from '../src/mcp/discover.ts'
-import { getInstance, getToolSnapshot, type Headers, saveToolSnapshot } from '../src/store/instances.ts'
-import { listTargetsOfInstance } from '../src/store/sync-targets.ts'
-import { getSync } from '../src/store/syncs.ts'
+import { getBindings } from '../src/store/bindings.ts'
+import {
+  getInstance,
+  getToolSnapshot,
+  type Headers,
+  type InstanceRecord,
+  saveToolSnapshot,
+} from '../src/store/instances.ts'
+import type { Store } from '../src/store/store.ts'
+import { appendSyncEvent } from '../src/store/sync-events.ts'
+import { finishOpenTargets, listTargetsOfInstance } from '../src/store/sync-targets.ts'
+import { getSync, type SyncRecord } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
-import { headerSets } from './space-work.ts'
+import { dryRunAuthorizations, headerSets, rightOf } from './space-work.ts'
 
 /**
  * Asks one MCP server for all its tools, once for every distinct set of effective upstream headers in this run: servers may
- * answer differently by tenant. A set that this run has asked already is not asked again after a retry.
+ * answer differently by tenant, and one tenant's wrong header is not another's failure. A set that this run has asked
+ * already is not asked again after a retry.
  */
 export async function discoverTools(
   deps: ActivityDeps,
@@ -18,43 +28,104 @@ export async function discoverTools(
 ): Promise<{ headerSets: number; tools: number }> {
   return await inActivity(deps.logger, input, async (signal) => {
     const { store } = deps
-    const [sync, instance] = await Promise.all([getSync(store, input.syncId), getInstance(store, input.instanceId)])
-    if (sync === null) throw new ToolferryError('TargetGone', 'The sync does not exist any more.')
-    if (instance === null) throw new ToolferryError('TargetGone', 'The MCP server was deleted.')
+    const { sync, instance } = await loadBoth(store, input)
     if (instance.status !== 'active') {
       throw new ToolferryError(
         'InvalidDesiredState',
         `«${instance.name}» is ${instance.status}: activate it, then sync again.`,
       )
     }
-
-    const targets = await listTargetsOfInstance(store, input.syncId, input.instanceId)
-    const bindingIds = targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
-    const headersOf = await headerSets(store, [input.instanceId], bindingIds)
-    const sets = new Map<string, Headers>()
-    for (const target of targets) {
-      const headers = headersOf(input.instanceId, target.bindingId)
-      sets.set(headerSetDigest(store.digest, headers), headers)
-    }
-
+    const sets = await unseenSets(store, sync, instance)
+    const later: ToolferryError[] = []
     let tools = 0
-    for (const [headerDigest, headers] of sets) {
-      const seen = await getToolSnapshot(store, input.instanceId, headerDigest)
-      if (seen !== null && seen.seenAt >= sync.createdAt) {
-        tools = Math.max(tools, seen.toolCount)
-        continue
+    for (const [headerDigest, { headers, targetIds }] of sets) {
+      try {
+        const found = await discover({
+          url: instance.url,
+          transport: instance.transport,
+          headers,
+          egress: deps.egress,
+          signal,
+          timeoutMs: deps.limits.mcpTimeoutMs,
+        })
+        await saveToolSnapshot(store, { instanceId: instance.id, headerDigest, tools: found.tools })
+        tools = Math.max(tools, found.tools.length)
+      } catch (thrown) {
+        signal.throwIfAborted()
+        const error = toToolferryError(thrown)
+        if (error.facts.retryable || error.type === 'Bug') later.push(error)
+        else await failSet(store, input, targetIds, error)
       }
-      const found = await discover({
-        url: instance.url,
-        transport: instance.transport,
-        headers,
-        egress: deps.egress,
-        signal,
-        timeoutMs: deps.limits.mcpTimeoutMs,
-      })
-      await saveToolSnapshot(store, { instanceId: input.instanceId, headerDigest, tools: found.tools })
-      tools = Math.max(tools, found.tools.length)
     }
+    const [first] = later
+    if (first !== undefined) throw first
     return { headerSets: sets.size, tools }
   })
+}
+
+/** The server was given up: the targets whose header set it never answered end here. */
+export async function failInstance(
+  deps: ActivityDeps,
+  input: { syncId: string; instanceId: string; type: string; message: string },
+): Promise<void> {
+  const { syncId, instanceId, type, message } = input
+  await inActivity(deps.logger, { syncId, instanceId }, async () => {
+    const { sync, instance } = await loadBoth(deps.store, input).catch(() => ({ sync: null, instance: null }))
+    if (sync === null) return await failSet(deps.store, input, undefined, { type, message })
+    for (const { targetIds } of (await unseenSets(deps.store, sync, instance)).values()) {
+      await failSet(deps.store, input, targetIds, { type, message })
+    }
+  })
+}
+
+async function failSet(
+  store: Store,
+  input: { syncId: string; instanceId: string },
+  targetIds: readonly string[] | undefined,
+  error: { type: string; message: string },
+): Promise<void> {
+  const { syncId, instanceId } = input
+  const which = targetIds === undefined ? { instanceId } : { targetIds }
+  await finishOpenTargets(store, syncId, which, 'failed', { type: error.type, message: error.message })
+  await appendSyncEvent(store, syncId, 'instance', { instanceId, state: 'failed', errorType: error.type })
+}
+
+async function loadBoth(
+  store: Store,
+  input: { syncId: string; instanceId: string },
+): Promise<{ sync: SyncRecord; instance: InstanceRecord }> {
+  const [sync, instance] = await Promise.all([getSync(store, input.syncId), getInstance(store, input.instanceId)])
+  if (sync === null) throw new ToolferryError('TargetGone', 'The sync does not exist any more.')
+  if (instance === null) throw new ToolferryError('TargetGone', 'The MCP server was deleted.')
+  return { sync, instance }
+}
+
+/** The header sets of this run's targets that may be used, by digest, without those that this run has asked already. */
+async function unseenSets(
+  store: Store,
+  sync: SyncRecord,
+  instance: InstanceRecord,
+): Promise<Map<string, { headers: Headers; targetIds: string[] }>> {
+  const targets = await listTargetsOfInstance(store, sync.id, instance.id)
+  const headersOf = await headerSets(store, targets, await dryRunAuthorizations(store, sync))
+  const bindings = await getBindings(
+    store,
+    targets.flatMap((target) => target.bindingId ?? []),
+  )
+  const bindingById = new Map(bindings.map((binding) => [binding.id, binding]))
+  const sets = new Map<string, { headers: Headers; targetIds: string[] }>()
+  for (const target of targets) {
+    const binding = target.bindingId === null ? undefined : bindingById.get(target.bindingId)
+    if (binding !== undefined && rightOf({ right: binding, token: null }) !== 'granted') continue
+    const headers = headersOf(target)
+    const digest = headerSetDigest(store.digest, headers)
+    const set = sets.get(digest) ?? { headers, targetIds: [] }
+    set.targetIds.push(target.id)
+    sets.set(digest, set)
+  }
+  for (const digest of [...sets.keys()]) {
+    const seen = await getToolSnapshot(store, instance.id, digest)
+    if (seen !== null && seen.seenAt >= sync.createdAt) sets.delete(digest)
+  }
+  return sets
 }

@@ -1,9 +1,9 @@
 import type { ActivityDeps } from './deps.ts'
-import { discoverTools } from './discover-tools.ts'
+import { discoverTools, failInstance } from './discover-tools.ts'
 import { mintTokens } from './mint-tokens.ts'
 import { planSpace } from './plan-space.ts'
 import { prepareSync } from './prepare-sync.ts'
-import { failInstance, failSpace, recordOutcome, recordState, setSpaceAuthorization } from './run-records.ts'
+import { failSpace, recordOutcome, recordState, setSpaceAuthorization } from './run-records.ts'
 import { verifySpace } from './verify-space.ts'
 import { writeObjects } from './write-objects.ts'
 

@@ -3,14 +3,14 @@ import { ToolferryError } from '../src/domain/errors.ts'
 import { TARGET_STATES } from '../src/domain/states.ts'
 import { ensureBindings, findBindings } from '../src/store/bindings.ts'
 import { getPlatform } from '../src/store/platforms.ts'
-import { getProfile } from '../src/store/profiles.ts'
 import { listUsableSpaceIds } from '../src/store/spaces.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { createTargets, listTargetCells } from '../src/store/sync-targets.ts'
-import { createSync, getSync, type SyncRecord, updateSync } from '../src/store/syncs.ts'
+import { getSync, type SyncRecord, updateSync } from '../src/store/syncs.ts'
 import type { PreparedSync } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
+import { refreshSpacesOf, syncOfProfile } from './profile-run.ts'
 
 /**
  * The selection becomes targets. A scheduled run gets its Sync here, keyed by the workflow's id, so that a second attempt
@@ -22,15 +22,16 @@ export async function prepareSync(
 ): Promise<PreparedSync> {
   // Absent only for standalone activities, which these are not.
   const workflow = Context.current().info.workflowExecution ?? { workflowId: '', runId: '' }
-  return await inActivity(deps.logger, {}, async () => {
+  return await inActivity(deps.logger, {}, async (signal) => {
     const { store } = deps
     const sync = await findSync(deps, input, workflow.workflowId)
     const platform = await getPlatform(store, sync.platformId)
     if (platform === null) throw new ToolferryError('TargetGone', 'The platform was deleted.')
     await updateSync(store, sync.id, { state: 'running', phase: 'prepare', runId: workflow.runId })
 
-    if (sync.retryOf === null) await selectCells(deps, sync)
-    else await retryCells(deps, sync)
+    if (sync.planOf !== null) await plannedCells(deps, sync, sync.planOf)
+    else if (sync.retryOf !== null) await retryCells(deps, sync, sync.retryOf)
+    else await selectCells(deps, sync, signal)
     const cells = await listTargetCells(store, sync.id, TARGET_STATES)
     await appendSyncEvent(store, sync.id, 'sync', { state: 'running', targets: cells.length })
     return {
@@ -57,39 +58,28 @@ async function findSync(
     if (sync === null) throw new ToolferryError('TargetGone', 'The sync does not exist any more.')
     return sync
   }
-  const profile = input.profileId === undefined ? null : await getProfile(deps.store, input.profileId)
-  if (profile === null) throw new ToolferryError('TargetGone', 'The profile does not exist any more.')
-  const { sync } = await createSync(deps.store, {
-    platformId: profile.platformId,
-    profileId: profile.id,
-    name: profile.name,
-    selection: profile.selection,
-    writePolicy: profile.writePolicy,
-    acceptWarnings: true,
-    workflowId,
-    requestedBy: 'schedule',
-  })
-  return sync
+  if (input.profileId === undefined) throw new ToolferryError('Bug', 'A run without a sync and without a profile.')
+  return await syncOfProfile(deps.store, input.profileId, workflowId)
 }
 
 /** Every instance × every space of the selection. */
-async function selectCells(deps: ActivityDeps, sync: SyncRecord): Promise<void> {
+async function selectCells(deps: ActivityDeps, sync: SyncRecord, signal: AbortSignal): Promise<void> {
   const { instanceIds, spaceIds } = sync.selection
+  // A profile takes in what came since; a sync by hand is about the spaces that the admin has seen.
+  if (sync.profileId !== null && spaceIds === 'all') await refreshSpacesOf(deps, sync.platformId, signal)
   const spaces = spaceIds === 'all' ? await listUsableSpaceIds(deps.store, sync.platformId) : spaceIds
   const cells = spaces.flatMap((spaceId) => instanceIds.map((instanceId) => ({ instanceId, spaceId })))
   await createCells(deps, sync, cells)
 }
 
+/** Just what the plan named, spaces that came since left out. */
+async function plannedCells(deps: ActivityDeps, sync: SyncRecord, planOf: string): Promise<void> {
+  await createCells(deps, sync, await listTargetCells(deps.store, planOf, TARGET_STATES))
+}
+
 /** Just what did not end well in the run before. */
-async function retryCells(deps: ActivityDeps, sync: SyncRecord): Promise<void> {
-  if (sync.retryOf === null) return
-  const cells = await listTargetCells(deps.store, sync.retryOf, [
-    'failed',
-    'conflict',
-    'cancelled',
-    'pending',
-    'running',
-  ])
+async function retryCells(deps: ActivityDeps, sync: SyncRecord, retryOf: string): Promise<void> {
+  const cells = await listTargetCells(deps.store, retryOf, ['failed', 'conflict', 'cancelled', 'pending', 'running'])
   await createCells(deps, sync, cells)
 }
 

@@ -4,7 +4,7 @@ import type { SyncState } from '../src/domain/states.ts'
 import { finalState, type TargetCounts } from '../src/domain/states.ts'
 import { setBindingsEnabled } from '../src/store/bindings.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
-import { countTargets, finishOpenTargets } from '../src/store/sync-targets.ts'
+import { countTargets, dropUnchangedTargets, finishOpenTargets } from '../src/store/sync-targets.ts'
 import { finishSync, getSync, requestPause, updateSync } from '../src/store/syncs.ts'
 import type { SpaceOutcome } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
@@ -12,18 +12,6 @@ import { inActivity } from './in-activity.ts'
 import { outcomeOfSpace } from './outcome.ts'
 
 type Failure = { type: string; message: string }
-
-/** An MCP server could not be asked: its targets end here, every other one goes on. */
-export async function failInstance(
-  deps: ActivityDeps,
-  input: { syncId: string; instanceId: string } & Failure,
-): Promise<void> {
-  await inActivity(deps.logger, { syncId: input.syncId }, async () => {
-    const { syncId, instanceId, type, message } = input
-    await finishOpenTargets(deps.store, syncId, { instanceId }, 'failed', { type, message })
-    await appendSyncEvent(deps.store, syncId, 'instance', { instanceId, state: 'failed', errorType: type })
-  })
-}
 
 /** A space's phase was given up: what has landed stands, the rest of its targets end here. */
 export async function failSpace(
@@ -73,7 +61,7 @@ export async function setSpaceAuthorization(
       { spaceId, instanceIds: sync.selection.instanceIds },
       enabled,
     )
-    if (!enabled) {
+    if (!enabled && sync.action === 'sync') {
       const note = 'Its space was disabled while the run was going on.'
       await finishOpenTargets(store, syncId, { spaceId }, 'skipped', null, note)
     }
@@ -112,7 +100,9 @@ export async function recordOutcome(
     const counts = await countTargets(store, sync.id)
     const state = stateOf(input, sync.dryRun, counts)
     const failure = input.outcome === 'failed' ? { errorType: input.type, errorMessage: input.message } : {}
-    if (await finishSync(store, sync.id, { state, counts, ...failure })) {
+    const closing = await finishSync(store, sync.id, { state, counts, ...failure })
+    if (sync.scheduled) await dropUnchangedTargets(store, sync.id)
+    if (closing) {
       await appendSyncEvent(store, sync.id, 'sync', { state, counts })
       await audit(store, {
         actor: { name: sync.requestedBy, id: null },

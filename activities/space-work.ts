@@ -6,11 +6,10 @@ import { type BindingRecord, effectivePassThrough, getBindings } from '../src/st
 import { type DeploymentRecord, getDeployments } from '../src/store/deployments.ts'
 import {
   getInstances,
-  getToolSnapshot,
+  getToolSnapshots,
   type Headers,
   type InstanceRecord,
-  openDefaultPassThrough,
-  openHeaders,
+  openInstanceHeaders,
   type ToolSnapshotRecord,
 } from '../src/store/instances.ts'
 import { getPlatform, type PlatformRecord } from '../src/store/platforms.ts'
@@ -39,10 +38,14 @@ export type SpaceCell = {
   instance: InstanceRecord
   /** null only in a dry run. */
   binding: BindingRecord | null
+  /** What the binding says of access, or in a dry run would say. */
+  right: { enabled: boolean; expiresAt: Date | null }
   token: { id: string; value: string; proven: boolean; expiresAt: Date | null } | null
   deployment: DeploymentRecord | null
   /** The tools as seen with this cell's headers; null when the server could not be asked. */
   snapshot: ToolSnapshotRecord | null
+  /** Keyed digest of all that decides how the object shall look: another one means that something changed. */
+  wantedDigest: string
 }
 
 /** States in which a target still has something to come. `skipped` is looked at again: its binding may be enabled by now. */
@@ -56,30 +59,28 @@ export async function loadSpaceWork(deps: ActivityDeps, ids: { syncId: string; s
   if (platform === null || space === null)
     throw new ToolferryError('TargetGone', 'The platform or the space was deleted.')
   const targets = await listTargetsForSpace(store, ids.syncId, ids.spaceId)
+  const gatewayOrigin = (platform.gatewayUrl ?? deps.publicUrl()).replace(/\/+$/, '')
+  const surroundings = [gatewayOrigin, platform.rowVersion, platform.credentialVersion]
   return {
     sync,
     platform,
     space,
-    gatewayOrigin: (platform.gatewayUrl ?? deps.publicUrl()).replace(/\/+$/, ''),
-    cells: sync.hasAuthorizations
-      ? overlay(await loadCells(store, targets), await openAuthorizations(store, sync.id))
-      : await loadCells(store, targets),
+    gatewayOrigin,
+    cells: await loadCells(store, targets, await dryRunAuthorizations(store, sync), surroundings),
   }
 }
 
-/** A dry run's own authorizations, which no binding holds, as if they had been applied. */
-function overlay(cells: SpaceCell[], authorizations: CellAuthorization[]): SpaceCell[] {
-  return cells.map((cell) => {
-    const { instanceId, spaceId } = cell.target
-    const given = authorizations.find((one) => one.instanceId === instanceId && one.spaceId === spaceId)
-    if (given === undefined) return cell
-    const token =
-      given.token === undefined ? cell.token : { id: '', value: given.token, proven: false, expiresAt: null }
-    if (cell.binding === null) return { ...cell, token }
-    const enabled = given.enabled ?? cell.binding.enabled
-    const expiresAt = given.expiresAt === undefined ? cell.binding.expiresAt : given.expiresAt
-    return { ...cell, token, binding: { ...cell.binding, enabled, expiresAt } }
-  })
+/** What a dry run was given per cell, which no binding holds; a real run has none left, it has applied them. */
+export async function dryRunAuthorizations(store: Store, sync: SyncRecord): Promise<CellAuthorization[]> {
+  return sync.hasAuthorizations ? await openAuthorizations(store, sync.id) : []
+}
+
+/** A dry run's cell as if its authorization had been applied. */
+function overlay(cell: SpaceCell, given: CellAuthorization): SpaceCell {
+  const token = given.token === undefined ? cell.token : { id: '', value: given.token, proven: false, expiresAt: null }
+  const enabled = given.enabled ?? cell.binding?.enabled ?? true
+  const expiresAt = given.expiresAt === undefined ? (cell.binding?.expiresAt ?? null) : given.expiresAt
+  return { ...cell, token, right: { enabled, expiresAt } }
 }
 
 export function openCells(work: SpaceWork): SpaceCell[] {
@@ -92,70 +93,91 @@ export function plannedCells(work: SpaceWork): SpaceCell[] {
 }
 
 /** Whether the cell may be used now. The token's own end counts like the binding's. */
-export function rightOf(cell: SpaceCell, now: Date = new Date()): TargetInput['right'] {
-  if (cell.binding === null) return 'granted'
-  if (!cell.binding.enabled) return 'disabled'
-  const ends = [cell.binding.expiresAt, cell.token?.expiresAt ?? null]
+export function rightOf(cell: Pick<SpaceCell, 'right' | 'token'>, now: Date = new Date()): TargetInput['right'] {
+  if (!cell.right.enabled) return 'disabled'
+  const ends = [cell.right.expiresAt, cell.token?.expiresAt ?? null]
   return ends.some((end) => end !== null && end <= now) ? 'expired' : 'granted'
 }
 
+type CellKey = { instanceId: string; spaceId: string; bindingId: string | null }
+
 /**
- * The upstream headers of cells, by their binding; a cell without one (of a dry run) gets the instance's defaults. Answers a
+ * The upstream headers of cells: of a dry run's authorization, else of the binding, else the instance's defaults. Answers a
  * function, since many cells share few header sets.
  */
 export async function headerSets(
   store: Store,
-  instanceIds: readonly string[],
-  bindingIds: readonly string[],
-): Promise<(instanceId: string, bindingId: string | null) => Headers> {
+  targets: readonly CellKey[],
+  authorizations: readonly CellAuthorization[],
+): Promise<(cell: CellKey) => Headers> {
+  const bindingIds = targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
   const passThrough = await effectivePassThrough(store, bindingIds)
-  const own = new Map<string, Headers>()
-  const defaults = new Map<string, Headers>()
-  for (const instanceId of new Set(instanceIds)) {
-    own.set(instanceId, await openHeaders(store, instanceId))
-    defaults.set(instanceId, await openDefaultPassThrough(store, instanceId))
+  const headers = await openInstanceHeaders(
+    store,
+    targets.map((target) => target.instanceId),
+  )
+  return (cell) => {
+    const instance = headers.get(cell.instanceId)
+    const given = authorizationFor(cell, authorizations)?.passThroughHeaders
+    const bound = cell.bindingId === null ? undefined : passThrough.get(cell.bindingId)
+    const inherited = instance?.defaultPassThrough ?? {}
+    return upstreamHeaders(instance?.own ?? {}, given === undefined ? (bound ?? inherited) : (given ?? inherited))
   }
-  return (instanceId, bindingId) =>
-    upstreamHeaders(
-      own.get(instanceId) ?? {},
-      (bindingId === null ? defaults.get(instanceId) : passThrough.get(bindingId)) ?? {},
-    )
 }
 
-async function loadCells(store: Store, targets: TargetRecord[]): Promise<SpaceCell[]> {
+function authorizationFor(cell: CellKey, authorizations: readonly CellAuthorization[]): CellAuthorization | undefined {
+  return authorizations.find((one) => one.instanceId === cell.instanceId && one.spaceId === cell.spaceId)
+}
+
+async function loadCells(
+  store: Store,
+  targets: TargetRecord[],
+  authorizations: readonly CellAuthorization[],
+  /** What decides for every cell of the space alike. */
+  surroundings: readonly (string | number)[],
+): Promise<SpaceCell[]> {
   const bindingIds = targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
   const instanceIds = targets.map((target) => target.instanceId)
   const [instances, headersOf, bindings, tokens, deployments] = await Promise.all([
     getInstances(store, instanceIds),
-    headerSets(store, instanceIds, bindingIds),
+    headerSets(store, targets, authorizations),
     getBindings(store, bindingIds),
     openActiveTokens(store, bindingIds),
     getDeployments(store, bindingIds),
   ])
   const instanceById = new Map(instances.map((instance) => [instance.id, instance]))
   const bindingById = new Map(bindings.map((binding) => [binding.id, binding]))
+  const keyOf = (target: TargetRecord) => ({
+    instanceId: target.instanceId,
+    headerDigest: headerSetDigest(store.digest, headersOf(target)),
+  })
+  const keys = new Map(targets.map((target) => [target.id, keyOf(target)]))
+  const snapshotOf = await getToolSnapshots(store, [...keys.values()])
   const cells: SpaceCell[] = []
   for (const target of targets) {
+    const key = keys.get(target.id)
     const instance = instanceById.get(target.instanceId)
     if (instance === undefined) continue
     const binding = target.bindingId === null ? null : (bindingById.get(target.bindingId) ?? null)
     const token = target.bindingId === null ? undefined : tokens.get(target.bindingId)
-    cells.push({
+    const given = authorizationFor(target, authorizations)
+    const snapshot = key === undefined ? null : snapshotOf(key)
+    const wanted = [instance.id, instance.rowVersion, binding?.rowVersion, snapshot?.hash, token?.id, ...surroundings]
+    const cell: SpaceCell = {
       key: binding?.id ?? target.id,
       target,
       instance,
       binding,
+      right: { enabled: binding?.enabled ?? true, expiresAt: binding?.expiresAt ?? null },
       token:
         token === undefined
           ? null
           : { id: token.id, value: token.secret, proven: token.provenAt !== null, expiresAt: token.expiresAt },
       deployment: target.bindingId === null ? null : (deployments.get(target.bindingId) ?? null),
-      snapshot: await getToolSnapshot(
-        store,
-        instance.id,
-        headerSetDigest(store.digest, headersOf(instance.id, target.bindingId)),
-      ),
-    })
+      snapshot,
+      wantedDigest: store.digest(JSON.stringify(wanted)),
+    }
+    cells.push(given === undefined ? cell : overlay(cell, given))
   }
   return cells
 }

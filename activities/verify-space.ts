@@ -1,15 +1,16 @@
 import { ToolferryError } from '../src/domain/errors.ts'
-import { driftOf } from '../src/domain/plan.ts'
+import { type Digest, driftOf, fieldDigest } from '../src/domain/plan.ts'
 import { recordDrift, recordVerified } from '../src/store/deployments.ts'
-import { updateSync } from '../src/store/syncs.ts'
-import { listTokensOfBinding, revokeTokens } from '../src/store/tokens.ts'
+import { enterPhase } from '../src/store/syncs.ts'
 import type { SpaceOutcome } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
+import { authorizationOf } from './desired.ts'
+import { endFormerTokens } from './former-tokens.ts'
 import { inActivity } from './in-activity.ts'
 import { onPlatform } from './on-platform.ts'
 import { outcomeOfSpace } from './outcome.ts'
 import { readSpace } from './plan-space.ts'
-import { loadSpaceWork } from './space-work.ts'
+import { loadSpaceWork, type SpaceCell } from './space-work.ts'
 import { endAsFailed } from './walk-targets.ts'
 
 /**
@@ -23,7 +24,7 @@ export async function verifySpace(
   return await inActivity(deps.logger, input, async (signal) => {
     const { store } = deps
     const work = await loadSpaceWork(deps, input)
-    await updateSync(store, input.syncId, { phase: 'verify' })
+    await enterPhase(store, work.sync, 'verify')
     const written = work.cells.filter((cell) => cell.binding !== null && cell.target.state === 'succeeded')
     if (work.sync.action === 'remove' || written.length === 0) return await outcomeOfSpace(store, input)
 
@@ -47,15 +48,21 @@ export async function verifySpace(
       await endAsFailed(deps, cell, new ToolferryError('Conflict', message))
     }
     await recordVerified(store, verified, input.syncId)
-    await endFormerTokens(deps, verified)
+    const inUse = written.filter((cell) => usesActiveToken(cell, store.digest))
+    await endFormerTokens(
+      deps,
+      inUse.flatMap((cell) => (cell.binding !== null && verified.includes(cell.binding.id) ? [cell.binding.id] : [])),
+    )
     return await outcomeOfSpace(store, input)
   })
 }
 
-async function endFormerTokens(deps: ActivityDeps, bindingIds: readonly string[]): Promise<void> {
-  for (const bindingId of bindingIds) {
-    const tokens = await listTokensOfBinding(deps.store, bindingId)
-    const retiring = tokens.filter((token) => token.state === 'retiring').map((token) => token.id)
-    if (retiring.length > 0) await revokeTokens(deps.store, retiring)
-  }
+/**
+ * Whether the platform was given the token that is active now, and that was proven. It need not: the admin may have set
+ * another one since the write, and then the former one is what the platform still sends.
+ */
+function usesActiveToken(cell: SpaceCell, digest: Digest): boolean {
+  const written = cell.deployment?.digests?.desired.authorization
+  if (cell.token === null || !cell.token.proven || written === undefined) return false
+  return written === fieldDigest(digest, 'authorization', authorizationOf(cell.token))
 }

@@ -3,16 +3,11 @@ import type { ObservedObject } from '../src/domain/object.ts'
 import { compareFields, digestsAfterWrite } from '../src/domain/plan.ts'
 import type { Platform, SpaceWriter } from '../src/platforms/platform.ts'
 import { getBinding } from '../src/store/bindings.ts'
-import {
-  type DeploymentRecord,
-  recordApplied,
-  recordIntent,
-  recordRemoved,
-  saveCheckpoint,
-} from '../src/store/deployments.ts'
+import { type DeploymentRecord, recordRemoved, saveCheckpoint } from '../src/store/deployments.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { finishTarget, startTarget } from '../src/store/sync-targets.ts'
 import { type SyncRecord, updateSync } from '../src/store/syncs.ts'
+import { beginTargetWrite, landTargetWrite } from '../src/store/target-writes.ts'
 import { listTokensOfBinding, revokeTokens } from '../src/store/tokens.ts'
 import type { SpaceOutcome } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
@@ -71,7 +66,7 @@ async function writeOne(
   const { binding, deployment, target } = cell
   if (binding === null) throw new ToolferryError('Bug', 'A target without a binding came to be written.')
   // Enabled a moment ago is not enough: the admin may have cut it off while earlier targets were written.
-  const right = rightOf({ ...cell, binding: await getBinding(store, binding.id) })
+  const right = rightOf({ token: cell.token, right: (await getBinding(store, binding.id)) ?? cell.right })
   if (right !== 'granted') {
     const note =
       right === 'disabled' ? 'It was disabled while the run was going on.' : 'It expired while the run was going on.'
@@ -80,11 +75,11 @@ async function writeOne(
   }
   const { desired, error } = desiredFor(cell, platform, work.gatewayOrigin)
   if (error !== null) throw new ToolferryError(error.type, error.message)
-  if (cell.token === null) throw new ToolferryError('Bug', 'A target without a token came to be written.')
+  // The admin set another token after this run's proofs: it stays pending, and the workflow has it proven first.
+  if (cell.token === null || !cell.token.proven) return
 
-  if (!(await startTarget(store, target.id))) return
   const identity = deployment?.identity ?? platform.proposeIdentity(cell.instance.id)
-  await recordIntent(store, binding.id, { syncId: work.sync.id, identity })
+  if (!(await beginTargetWrite(store, target, { bindingId: binding.id, identity }))) return
   const former = deployment?.digests ?? null
   let fields: string[] = []
   const applied = await writer.apply({
@@ -93,21 +88,24 @@ async function writeOne(
     identity,
     desired,
     checkpoint: deployment?.checkpoint ?? null,
-    saveCheckpoint: (step, data) => saveCheckpoint(store, binding.id, { step, data }),
+    saveCheckpoint: (step, data, assigned) => saveCheckpoint(store, binding.id, { step, data }, assigned),
     fieldsToWrite: (observed: ObservedObject | null) => {
       fields =
         observed === null ? Object.keys(desired.fields) : compareFields(desired, former, observed, store.digest).write
       return fields
     },
   })
-  await recordApplied(store, binding.id, {
+  const record = {
+    bindingId: binding.id,
     syncId: work.sync.id,
     identity: applied.identity,
+    ownership: deployment?.ownership ?? ('created' as const),
     digests: digestsAfterWrite(desired, applied.stored, fields, former, store.digest),
     applied: { shown: applied.shown, tools: Object.keys(applied.tools), keptFields: desired.keptFields },
-  })
+  }
   const wrote = applied.wrote || wroteInThisRun(deployment, work.sync)
-  await endTarget(deps, cell, wrote ? 'succeeded' : 'unchanged', desired.warnings.join(' ') || null)
+  const end = { state: wrote ? 'succeeded' : 'unchanged', note: desired.warnings.join(' ') || null } as const
+  await landTargetWrite(store, target, record, end)
 }
 
 /** A crash between the record of the write and the end of its target: found unchanged now, but it was this run's work. */
@@ -134,7 +132,7 @@ async function removeOne(deps: ActivityDeps, work: SpaceWork, cell: SpaceCell, w
     return
   }
   if (!(await startTarget(store, cell.target.id))) return
-  await writer.remove(cell.deployment.identity)
+  await writer.remove(cell.deployment.identity, { force: work.sync.acceptWarnings })
   await recordRemoved(store, cell.binding.id, work.sync.id)
   const tokens = await listTokensOfBinding(store, cell.binding.id)
   await revokeTokens(

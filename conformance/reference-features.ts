@@ -132,50 +132,45 @@ export function registerPlainTools(mcp: McpServer): void {
   )
 }
 
-/** Tools that ask the client something in mid-call, as sessions up to 2025-11-25 can. */
+/** Tools that ask the client something in mid-call, on the call's own stream, as sessions up to 2025-11-25 can. */
 export function registerAskingTools(mcp: McpServer): void {
   mcp.registerTool(
     'test_sampling',
     { description: 'Asks the client’s model', inputSchema: z.object({ prompt: z.string() }) },
     async ({ prompt }, ctx) => {
-      const answer = await ctx.mcpReq.requestSampling({
-        messages: [{ role: 'user', content: { type: 'text', text: prompt } }],
-        maxTokens: 100,
+      const answer = await ctx.mcpReq.send({
+        method: 'sampling/createMessage',
+        params: { messages: [{ role: 'user', content: { type: 'text', text: prompt } }], maxTokens: 100 },
       })
       const content = Array.isArray(answer.content) ? answer.content[0] : answer.content
       return text(`LLM response: ${content?.type === 'text' ? content.text : 'none'}`)
     },
   )
+  const ask = async (ctx: ServerContext, message: string, requestedSchema: Record<string, unknown>) => {
+    const { action, content } = await ctx.mcpReq.send({
+      method: 'elicitation/create',
+      params: { message, requestedSchema: { type: 'object', ...requestedSchema } },
+    })
+    return `action=${action}, content=${JSON.stringify(content ?? {})}`
+  }
   mcp.registerTool(
     'test_elicitation',
     { description: 'Asks the user', inputSchema: z.object({ message: z.string() }) },
     async ({ message }, ctx) => {
-      const { action, content } = await ctx.mcpReq.elicitInput({
-        message,
-        requestedSchema: {
-          type: 'object',
-          properties: {
-            username: { type: 'string', description: "User's response" },
-            email: { type: 'string', description: "User's email address" },
-          },
-          required: ['username', 'email'],
+      const answer = await ask(ctx, message, {
+        properties: {
+          username: { type: 'string', description: "User's response" },
+          email: { type: 'string', description: "User's email address" },
         },
+        required: ['username', 'email'],
       })
-      return text(`User response: action=${action}, content=${JSON.stringify(content ?? {})}`)
+      return text(`User response: ${answer}`)
     },
   )
   const form = (name: string, properties: Record<string, unknown>) =>
-    mcp.registerTool(name, { description: `Conformance tool ${name}` }, async (ctx) => {
-      const { action, content } = await ctx.mcpReq.elicitInput({
-        message: 'Please fill in the form',
-        requestedSchema: { type: 'object', properties } as Parameters<typeof ctx.mcpReq.elicitInput>[0] extends infer P
-          ? P extends { requestedSchema: infer S }
-            ? S
-            : never
-          : never,
-      })
-      return text(`Elicitation completed: action=${action}, content=${JSON.stringify(content ?? {})}`)
-    })
+    mcp.registerTool(name, { description: `Conformance tool ${name}` }, async (ctx) =>
+      text(`Elicitation completed: ${await ask(ctx, 'Please fill in the form', { properties })}`),
+    )
   form('test_elicitation_sep1034_defaults', {
     name: { type: 'string', default: 'John Doe' },
     age: { type: 'integer', default: 30 },

@@ -40,6 +40,10 @@ export type Config = {
   }
   /** A worker that was not heard of for this long is given up, and another one takes over its work. */
   workerTimeoutMs: number
+  /** How long the gateway serves what it knows while the store does not answer. */
+  gatewayStaleMs: number
+  /** How long the gateway's journal is kept. */
+  journalDays: number
   logLevel: string
 }
 
@@ -81,7 +85,9 @@ const environment = z.object({
   TOOLFERRY_EGRESS_DENY: list.default([]),
   TOOLFERRY_TEMPORAL_PORT: port.default(7233),
   TOOLFERRY_TEMPORAL_UI_PORT: port.default(8233),
-  TOOLFERRY_WORKER_TIMEOUT_SECONDS: z.coerce.number().int().min(3).max(3600).default(30),
+  TOOLFERRY_WORKER_TIMEOUT_SECONDS: z.coerce.number().int().min(3).max(86_400).default(30),
+  TOOLFERRY_GATEWAY_STALE_SECONDS: z.coerce.number().min(1).max(86_400).default(30),
+  TOOLFERRY_JOURNAL_DAYS: z.coerce.number().int().min(1).max(36_500).default(30),
   TOOLFERRY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DATABASE_URL: z
     .string()
@@ -152,6 +158,8 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
         },
       },
       workerTimeoutMs: e.TOOLFERRY_WORKER_TIMEOUT_SECONDS * 1000,
+      gatewayStaleMs: e.TOOLFERRY_GATEWAY_STALE_SECONDS * 1_000,
+      journalDays: e.TOOLFERRY_JOURNAL_DAYS,
       logLevel: e.TOOLFERRY_LOG_LEVEL,
     },
     secrets: {

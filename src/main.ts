@@ -9,6 +9,8 @@ async function main(): Promise<void> {
   const role = ROLES.find((known) => known === (process.argv[2] ?? 'all'))
   if (role === undefined)
     throw new ConfigError(`Usage: node src/main.ts <role>, where role is one of ${ROLES.join(', ')}.`)
+  // The data directory holds keys and databases: nobody else's business.
+  process.umask(0o077)
   const { config, secrets } = readConfig(role)
   const logger = createLogger({ level: config.logLevel, role })
   const stop = new AbortController()

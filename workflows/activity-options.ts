@@ -49,7 +49,7 @@ const spaceWide: ActivityOptions = {
     initialInterval: '1 second',
     backoffCoefficient: 2,
     maximumInterval: '1 minute',
-    maximumAttempts: 10,
+    maximumAttempts: 30,
     nonRetryableErrorTypes,
   },
 }

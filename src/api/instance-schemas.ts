@@ -24,6 +24,27 @@ const url = z
   .openapi({ description: 'http or https, without user name or password.', example: 'https://mcp.example.com/mcp' })
 const description = z.string().max(4000)
 
+const timeoutMs = (maxMs: number) => z.int().min(100).max(maxMs).nullable()
+/** As the gateway reads them (src/gateway/view.ts); null or absent is its default. */
+const limits = z
+  .strictObject({
+    connectTimeoutMs: timeoutMs(120_000).openapi({ description: 'Until a connection stands. Default 10 s.' }),
+    headersTimeoutMs: timeoutMs(3_600_000).openapi({ description: 'Until an answer begins. Default 60 s.' }),
+    idleTimeoutMs: timeoutMs(86_400_000).openapi({ description: 'Silence within an answer. Default: no limit.' }),
+    requestsPerSecond: z.int().min(1).max(100_000).nullable().openapi({
+      description:
+        'Of one binding, manual token, or all anonymous callers, in each gateway process. Default: no limit.',
+    }),
+    maxOpenRequests: z.int().min(1).max(100_000).nullable().openapi({
+      description: 'As above, at one time; an open stream is one. Default: no limit.',
+    }),
+    tokenInQuery: z.boolean().nullable().openapi({
+      description: 'Whether ?token= is accepted too. URLs end up in logs of others. Default: no.',
+    }),
+  })
+  .partial()
+  .openapi('GatewayLimits')
+
 export const instanceInput = z
   .strictObject({
     name: nameSchema,
@@ -34,6 +55,7 @@ export const instanceInput = z
     defaultPassThroughHeaders: headersInput.optional(),
     accessMode: accessMode.default('token'),
     forwardAuthorization: z.boolean().default(false),
+    limits: limits.default({}),
   })
   .openapi('InstanceInput')
 
@@ -47,6 +69,7 @@ export const instancePatch = z
     defaultPassThroughHeaders: headersInput.optional(),
     accessMode: accessMode.optional(),
     forwardAuthorization: z.boolean().optional(),
+    limits: limits.optional().openapi({ description: 'Replaces all of them.' }),
     status: z.enum(['active', 'inactive']).optional(),
   })
   .openapi('InstancePatch')
@@ -74,6 +97,7 @@ export const instanceSchema = z
     defaultPassThroughHeaders: maskedHeaders,
     accessMode,
     forwardAuthorization: z.boolean(),
+    limits,
     status: z.string().openapi({ description: 'active, inactive or removing' }),
     gatewayUrl: z.string().openapi({ description: 'Where clients reach it through the gateway.' }),
     lastProbe: probeSchema.nullable(),
@@ -102,6 +126,7 @@ export async function showInstance(
     defaultPassThroughHeaders: maskHeaders(Object.keys(passThrough)),
     accessMode: instance.accessMode,
     forwardAuthorization: instance.forwardAuthorization,
+    limits: instance.limits,
     status: instance.status,
     gatewayUrl: gatewayUrlOf(instance, view.publicUrl),
     lastProbe:

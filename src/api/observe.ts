@@ -94,7 +94,20 @@ const logsRoute = defineRoute('viewer', {
   operationId: 'listGatewayLogs',
   tags: ['observe'],
   summary: 'The gateway’s journal: who called what, never a value; the newest first',
-  request: { query: pageQuery.extend({ instanceId: idSchema.optional(), bindingId: idSchema.optional() }) },
+  request: {
+    query: pageQuery.extend({
+      instanceId: idSchema.optional(),
+      bindingId: idSchema.optional(),
+      tokenId: idSchema.optional(),
+      tool: z.string().min(1).max(191).optional().openapi({ description: 'The name of a called tool.' }),
+      status: z
+        .union([z.enum(['1xx', '2xx', '3xx', '4xx', '5xx']), z.coerce.number().int().min(100).max(599)])
+        .optional()
+        .openapi({ description: 'An HTTP status, or a class of them such as 4xx.', type: 'string', example: '4xx' }),
+      since: timestamp.optional(),
+      until: timestamp.optional(),
+    }),
+  },
   responses: {
     200: json(
       pageOf(
@@ -174,7 +187,13 @@ export function registerObserve(app: Api, deps: ApiDeps): void {
   })
 
   app.openapi(logsRoute, async (c) => {
-    const page = await listJournalEntries(store, c.req.valid('query'))
+    const { tool, since, until, ...query } = c.req.valid('query')
+    const page = await listJournalEntries(store, {
+      ...query,
+      toolName: tool,
+      since: since === undefined ? undefined : new Date(since),
+      until: until === undefined ? undefined : new Date(until),
+    })
     return c.json(
       { items: page.items.map((entry) => ({ ...entry, at: iso(entry.at) })), nextCursor: page.nextCursor },
       200,

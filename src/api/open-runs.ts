@@ -10,6 +10,6 @@ export async function signalOpenRuns(
 ): Promise<number> {
   const runs = await listOpenSyncs(deps.store, { platformId: which.platformId })
   const wanted = runs.filter(which.filter ?? (() => true))
-  const outcomes = await Promise.all(wanted.map((run) => deps.syncRuns.signal(run.id, signal)))
+  const outcomes = await Promise.all(wanted.map((run) => deps.syncRuns.signal(run, signal)))
   return outcomes.filter((outcome) => outcome === 'sent').length
 }

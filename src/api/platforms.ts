@@ -179,8 +179,14 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     return platform
   }
   const show = (platform: PlatformRecord) => showPlatform(platform, deps.facts.publicUrl)
-  const check = (target: PlatformTarget, signal: AbortSignal): Promise<PlatformCheck> =>
-    withPlatform(deps, target, signal, (adapter, inner) => adapter.check({ signal: inner }))
+  const check = (
+    target: PlatformTarget,
+    signal: AbortSignal,
+    gatewayUrl: string | null | undefined,
+  ): Promise<PlatformCheck> =>
+    withPlatform(deps, target, signal, (adapter, inner) =>
+      adapter.check({ signal: inner, gatewayUrl: gatewayUrl ?? deps.facts.publicUrl }),
+    )
 
   app.openapi(listRoute, async (c) => {
     const page = await listPlatforms(store, c.req.valid('query'))
@@ -195,7 +201,7 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const same = await findPlatformByRemoteKey(store, remoteKey)
     if (same !== null) throw alreadyRegistered(same)
     const gatewayUrl = checkedGatewayUrl(input.gatewayUrl) ?? null
-    const found = await check(target, c.req.raw.signal)
+    const found = await check(target, c.req.raw.signal, gatewayUrl)
     if (!found.ok && !c.req.valid('query').force) throw checkFailed(found)
     const platform = await createPlatform(store, {
       kind: 'dify',
@@ -217,7 +223,7 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
   app.openapi(checkUnsavedRoute, async (c) => {
     const input = c.req.valid('json')
     if (input.kind === 'coze') throw unsupportedPlatform()
-    return c.json(await check(targetOf(deps, input).target, c.req.raw.signal), 200)
+    return c.json(await check(targetOf(deps, input).target, c.req.raw.signal, input.gatewayUrl), 200)
   })
 
   app.openapi(getRoute, async (c) => {
@@ -237,9 +243,9 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const moved = JSON.stringify(settings.database) !== JSON.stringify(before.database)
     const target: PlatformTarget | null =
       password === undefined ? null : { kind: 'dify', settings, credential: password }
-    const found = target === null ? null : await check(target, c.req.raw.signal)
-    if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found)
     const gatewayUrl = checkedGatewayUrl(patch.gatewayUrl)
+    const found = target === null ? null : await check(target, c.req.raw.signal, gatewayUrl ?? platform.gatewayUrl)
+    if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found)
     let after = await updatePlatform(store, platform.id, version, {
       settings,
       remoteKey: difyRemoteKey(settings),
@@ -266,7 +272,7 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
   app.openapi(checkRoute, async (c) => {
     const platform = await find(c.req.valid('param').id)
     const { target, credentialVersion } = await savedTarget(deps, platform)
-    const found = await check(target, c.req.raw.signal)
+    const found = await check(target, c.req.raw.signal, platform.gatewayUrl)
     await setPlatformChecked(store, platform.id)
     const state = credentialStateOf(found)
     if (state !== 'unknown') await setCredentialState(store, platform.id, state, credentialVersion)
@@ -278,7 +284,7 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     if (platform.kind !== 'dify') throw unsupportedPlatform()
     const { password } = c.req.valid('json')
     const settings = difySettings.parse(platform.settings)
-    const found = await check({ kind: 'dify', settings, credential: password }, c.req.raw.signal)
+    const found = await check({ kind: 'dify', settings, credential: password }, c.req.raw.signal, platform.gatewayUrl)
     if (!found.ok && !c.req.valid('query').force) throw checkFailed(found)
     const after = await setCredential(store, platform.id, { password }, { state: credentialStateOf(found) })
     await setPlatformChecked(store, platform.id)

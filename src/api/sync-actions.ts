@@ -101,21 +101,21 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
   app.openapi(pauseRoute, async (c) => {
     const sync = await findOpen(c.req.valid('param').id)
     await refuseLost(sync, await requestPause(store, sync.id, true))
-    await deps.syncRuns.signal(sync.id, { type: 'pause' })
+    await deps.syncRuns.signal(sync, { type: 'pause' })
     return c.json(showSync(deps, await findSync(deps, sync.id)), 202)
   })
 
   app.openapi(resumeRoute, async (c) => {
     const sync = await findOpen(c.req.valid('param').id)
     await refuseLost(sync, await requestPause(store, sync.id, false))
-    await deps.syncRuns.signal(sync.id, { type: 'resume' })
+    await deps.syncRuns.signal(sync, { type: 'resume' })
     return c.json(showSync(deps, await findSync(deps, sync.id)), 202)
   })
 
   app.openapi(cancelRoute, async (c) => {
     const sync = await findOpen(c.req.valid('param').id)
     await refuseLost(sync, await requestCancel(store, sync.id))
-    await deps.syncRuns.cancel(sync.id)
+    await deps.syncRuns.cancel(sync)
     return c.json(showSync(deps, await findSync(deps, sync.id)), 202)
   })
 

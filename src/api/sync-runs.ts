@@ -1,14 +1,17 @@
 import type { SyncPhase, SyncState, TargetCounts } from '../domain/states.ts'
 
+/** A run and its workflow: `sync-<id>`, or what a schedule has named it. */
+export type RunRef = { id: string; workflowId: string }
+
 /** The API's port to Temporal. No method throws because Temporal is away: the store holds what is wanted, the reconciler follows up. */
 export type SyncRuns = {
-  /** Starts `sync-<syncId>`; one that was started before counts as started. */
-  start(syncId: string, summary: SyncSummary): Promise<'started' | 'unavailable'>
+  /** Starts the workflow of a run; one that was started before counts as started. */
+  start(run: RunRef, summary: SyncSummary): Promise<'started' | 'unavailable'>
   /** A run that is not there (any more) answers `gone`. */
-  signal(syncId: string, signal: SyncSignal): Promise<SignalOutcome>
-  cancel(syncId: string): Promise<SignalOutcome>
+  signal(run: RunRef, signal: SyncSignal): Promise<SignalOutcome>
+  cancel(run: RunRef): Promise<SignalOutcome>
   /** Live status of an open run; null when Temporal is away or knows no such run. */
-  query(syncId: string): Promise<LiveStatus | null>
+  query(run: RunRef): Promise<LiveStatus | null>
   /** Where ops look at the run; null when there is no Web UI. */
   uiUrl(workflowId: string, runId?: string | null): string | null
 }

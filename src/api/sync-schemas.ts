@@ -152,7 +152,7 @@ export function showSync(
 /** One run with its present counts, and for an open one what its workflow says. */
 export async function showLiveSync(deps: ApiDeps, sync: SyncRecord): Promise<z.infer<typeof liveSync>> {
   if (isClosed(sync.state)) return { ...showSync(deps, sync), live: null }
-  const [counts, status] = await Promise.all([countTargets(deps.store, sync.id), deps.syncRuns.query(sync.id)])
+  const [counts, status] = await Promise.all([countTargets(deps.store, sync.id), deps.syncRuns.query(sync)])
   const live =
     status === null
       ? null

@@ -165,7 +165,7 @@ export function showStarted(c: ApiContext, run: SyncRecord): z.infer<typeof star
 async function startRun(deps: ApiDeps, sync: SyncRecord): Promise<SyncRecord> {
   if (sync.state !== 'queued') return sync
   const platform = await getPlatform(deps.store, sync.platformId)
-  await deps.syncRuns.start(sync.id, {
+  await deps.syncRuns.start(sync, {
     platformId: sync.platformId,
     platformKind: platform?.kind ?? 'dify',
     action: sync.action,

@@ -219,7 +219,8 @@ export function driftOf(
     .map(([field]) => field)
 }
 
-function fieldDigest(digest: Digest, field: string, value: string): string {
+/** The digest of one field's text; the field's name is in it, so that equal texts of two fields differ. */
+export function fieldDigest(digest: Digest, field: string, value: string): string {
   return digest(`${field}\u0000${value}`)
 }
 

@@ -17,6 +17,12 @@ export function presentedToken(headers: IncomingHttpHeaders, forwardAuthorizatio
   return null
 }
 
+/** The credential of `?token=`, for instances that allow it; null if there is none. */
+export function queryToken(target: string): string | null {
+  const query = target.indexOf('?')
+  return query === -1 ? null : bareToken(new URLSearchParams(target.slice(query + 1)).get('token') ?? undefined)
+}
+
 /** A header's value without its `Bearer`; null if there is nothing that could be a token. */
 export function bareToken(value: string | string[] | undefined): string | null {
   if (typeof value !== 'string' || value.length > MAX_TOKEN_LENGTH) return null

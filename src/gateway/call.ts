@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { discardRest } from './body.ts'
 import type { GatewayJournal } from './journal.ts'
-import type { RefusalCode, RpcIds } from './refusal.ts'
+import type { GatewayMetrics } from './metrics.ts'
+import type { RefusalCode, RefusalOptions, RpcIds } from './refusal.ts'
 import { NO_IDS, sendRefusal } from './refusal.ts'
 import type { Route } from './route.ts'
 import type { GatewayCredential, GatewayInstance } from './view.ts'
@@ -11,6 +12,9 @@ const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
 /** What nginx logs when the client left before there was an answer. */
 const CLIENT_LEFT = 499
 const DISCARD_GRACE_MS = 5_000
+
+/** Where a finished request is told. */
+export type Reports = { journal: GatewayJournal; metrics: GatewayMetrics | null }
 
 /** One request of a client: what is known about it, how it is refused, and its line in the journal. */
 export class Call {
@@ -22,6 +26,8 @@ export class Call {
   /** The presented token and its hash; never in the journal. */
   token: string | null = null
   hash: string | null = null
+  /** The token came in the URL, so an endpoint that is told to the client must carry it as well. */
+  tokenInQuery = false
   instance: GatewayInstance | null = null
   credential: GatewayCredential | null = null
   ids: RpcIds = NO_IDS
@@ -30,22 +36,24 @@ export class Call {
   requestBytes = 0
   responseBytes = 0
   errorCode: RefusalCode | null = null
+  /** For a refusal of this request, if it is one that says when to come again. */
+  retryAfterS: number | null = null
   #refused = false
   #onRelease: (() => void) | null = null
 
-  constructor(req: IncomingMessage, res: ServerResponse, route: Route, journal: GatewayJournal) {
+  constructor(req: IncomingMessage, res: ServerResponse, route: Route, reports: Reports) {
     this.req = req
     this.res = res
     this.route = route
     this.method = (req.method ?? '').slice(0, 16)
     res.once('close', () => {
       this.release()
-      this.#report(journal)
+      this.#report(reports)
     })
   }
 
   /** Answers with a refusal; once an answer has begun it is ended instead, so that the client does not take it for whole. */
-  refuse(code: RefusalCode, status?: number): void {
+  refuse(code: RefusalCode, options: RefusalOptions = {}): void {
     this.errorCode ??= code
     if (this.res.destroyed || this.res.writableEnded || this.#refused) return
     if (this.res.headersSent) {
@@ -53,7 +61,10 @@ export class Call {
       return
     }
     this.#refused = true
-    this.responseBytes = sendRefusal(this.res, code, this.ids, status)
+    this.responseBytes = sendRefusal(this.res, code, this.ids, {
+      ...(this.retryAfterS === null ? {} : { retryAfterS: this.retryAfterS }),
+      ...options,
+    })
     discardRest(this.req, DISCARD_GRACE_MS, () => this.res.end())
   }
 
@@ -76,9 +87,12 @@ export class Call {
     else this.res.destroy()
   }
 
-  #report(journal: GatewayJournal): void {
+  #report({ journal, metrics }: Reports): void {
     // Only requests to instances that exist: made-up addresses must not fill the journal.
     if (this.instance === null) return
+    const durationMs = performance.now() - this.#startedMs
+    const status = this.res.headersSent ? this.res.statusCode : CLIENT_LEFT
+    metrics?.finished(this.instance.id, status, durationMs / 1000)
     journal.append({
       at: this.#at,
       instanceId: this.instance.id,
@@ -86,11 +100,11 @@ export class Call {
       tokenId: this.credential?.tokenId ?? null,
       method: this.method,
       toolName: this.toolName,
-      status: this.res.headersSent ? this.res.statusCode : CLIENT_LEFT,
+      status,
       errorCode: this.errorCode,
       requestBytes: this.requestBytes,
       responseBytes: this.responseBytes,
-      durationMs: Math.round(performance.now() - this.#startedMs),
+      durationMs: Math.round(durationMs),
       traceId: traceIdOf(this.req.headers.traceparent),
     })
   }

@@ -37,6 +37,8 @@ export type ExchangePlan = {
   body: Buffer | null
   /** 0 = no limit. */
   headersTimeoutMs: number
+  /** Between two parts of the answer; 0 = no limit. */
+  idleTimeoutMs: number
   /** For a stream whose events have to be looked into. */
   eventFilter: EventFilter | null
   /** Cuts a JSON body down to what the caller may see; answers null when it cannot be read. */
@@ -47,6 +49,10 @@ export type ExchangePlan = {
   forwardedAuthorization: boolean
   /** Called when request body bytes are no longer held. */
   releaseBody: () => void
+  /** A connection to the upstream stands. */
+  onReached: () => void
+  /** No connection could be made. */
+  onUnreachable: () => void
 }
 
 /** One request to the upstream and its way back: undici's handler on one side, the client's response on the other. */
@@ -57,6 +63,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null
   #mode: Mode = 'stream'
   #status = 0
+  #isEvents = false
+  #connected = false
   #headers: string[] = []
   #chunks: Buffer[] = []
   #bytes = 0
@@ -72,9 +80,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   start(agent: Dispatcher): void {
-    const { origin, path, method, headers, body, headersTimeoutMs } = this.#plan
+    const { origin, path, method, headers, body, headersTimeoutMs, idleTimeoutMs } = this.#plan
     try {
-      agent.dispatch({ origin, path, method, headers, body, headersTimeout: headersTimeoutMs, bodyTimeout: 0 }, this)
+      agent.dispatch(
+        { origin, path, method, headers, body, headersTimeout: headersTimeoutMs, bodyTimeout: idleTimeoutMs },
+        this,
+      )
     } catch (error) {
       this.#fail(codeOf(error))
     }
@@ -85,15 +96,20 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#fail(code)
   }
 
-  /** Whether the client is receiving an event stream, which may last for ever. */
+  /** Whether the answer is an event stream. */
   isStream(): boolean {
-    return (
-      this.#plan.method === 'GET' || this.#mode === 'events' || (this.#mode === 'stream' && this.call.res.headersSent)
-    )
+    return this.#plan.method === 'GET' || this.#isEvents
+  }
+
+  /** Whether it lasts until somebody ends it, rather than until an answer is there. */
+  isOpenEnded(): boolean {
+    return this.#plan.method === 'GET' || this.call.method === 'subscriptions/listen'
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
+    this.#connected = true
+    this.#plan.onReached()
     if (this.#over) controller.abort(new Error('no longer wanted'))
   }
 
@@ -154,7 +170,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#plan.releaseBody()
-    if (!this.#over) this.#fail(this.#status === 0 ? codeOf(error) : 'upstream_broken')
+    // Over: this is the echo of our own abort.
+    if (this.#over) return
+    const code = this.#status === 0 ? codeOf(error) : 'upstream_broken'
+    if (!this.#connected && code !== 'upstream_barred' && code !== 'internal_error') this.#plan.onUnreachable()
+    this.#fail(code)
   }
 
   /** What the status alone decides. */
@@ -173,6 +193,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#replace('upstream_content')
       return
     }
+    this.#isEvents = type === 'events'
     const length = contentLength(headers)
     this.#headers = responseHeaders(headers, {
       sessionId: this.#sealedSession(headers),
@@ -267,7 +288,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Our own answer in place of the upstream's, whose body (of any size, at any speed) is not waited for. */
   #replace(code: RefusalCode, status?: number): void {
     this.#over = true
-    this.call.refuse(code, status)
+    this.call.refuse(code, { status })
     this.#controller?.abort(new Error(code))
   }
 
@@ -321,7 +342,12 @@ function pairs(flat: string[]): Map<string, string> {
 function codeOf(error: unknown): RefusalCode {
   if (error instanceof ToolferryError) return 'upstream_barred'
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'ETIMEDOUT') {
+  if (
+    code === 'UND_ERR_BODY_TIMEOUT' ||
+    code === 'UND_ERR_CONNECT_TIMEOUT' ||
+    code === 'UND_ERR_HEADERS_TIMEOUT' ||
+    code === 'ETIMEDOUT'
+  ) {
     return 'upstream_timeout'
   }
   return code === 'UND_ERR_INVALID_ARG' ? 'internal_error' : 'upstream_unreachable'

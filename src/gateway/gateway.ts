@@ -1,18 +1,25 @@
+import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Registry } from 'prom-client'
+import type { Agent } from 'undici'
 import { createEgressAgent } from '../egress/connector.ts'
 import type { EgressPolicy } from '../egress/policy.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Address } from './address.ts'
 import { addressOf } from './address.ts'
-import { bareToken, holdsMinted, isMistyped, judgeCredential, presentedToken } from './auth.ts'
+import { bareToken, holdsMinted, isMistyped, judgeCredential, presentedToken, queryToken, subjectOf } from './auth.ts'
 import type { BodyBudget, BodyOutcome } from './body.ts'
 import { readBody } from './body.ts'
+import { createBreaker } from './breaker.ts'
 import { Call } from './call.ts'
 import { Exchange } from './exchange.ts'
 import { grantOf } from './grant.ts'
+import { headersAgree } from './header-agreement.ts'
 import type { GatewayJournal } from './journal.ts'
 import type { GatewayLimits } from './limits.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
+import { createGatewayMetrics } from './metrics.ts'
+import { isOwnHost, isOwnOrigin } from './own-origin.ts'
 import { planExchange } from './plan-exchange.ts'
 import type { RefusalCode } from './refusal.ts'
 import { NO_IDS, sendRefusal } from './refusal.ts'
@@ -21,6 +28,7 @@ import { parseRoute } from './route.ts'
 import { idsIn, judgeTools, parseRequest } from './rpc.ts'
 import { createSubjectSeal } from './session.ts'
 import { createSnapshot } from './snapshot.ts'
+import { createThrottle, type Throttled } from './throttle.ts'
 import type { GatewayView } from './view.ts'
 
 export type GatewayOptions = {
@@ -33,8 +41,12 @@ export type GatewayOptions = {
   /** Web origins (`https://host[:port]`) that may call: our own and the public one. Read at every request, so it may be filled after listening. */
   ownOrigins: () => readonly string[]
   limits?: Partial<GatewayLimits>
+  /** Where the gateway registers its metrics, if anywhere. */
+  metrics?: Registry
   /** Unix time in ms. */
   now?: () => number
+  /** Never goes back; ms. */
+  monotonicMs?: () => number
 }
 
 export type Gateway = {
@@ -43,6 +55,8 @@ export type Gateway = {
   /** For node:http: `/mcp-gateway/*` and `/.well-known/oauth-*`; anything else is 404 (see `isGatewayTarget`). */
   handle(req: IncomingMessage, res: ServerResponse): void
   ready(): boolean
+  /** Why it serves nobody, for /readyz; null when it serves. */
+  problem(): string | null
   /** The revision that this replica obeys. */
   seenRevision(): number
   /** True once `revision` is obeyed, streams included; false after `timeoutMs`. */
@@ -51,7 +65,12 @@ export type Gateway = {
   onSeen(listener: (revision: number) => void): () => void
   /** Requests to upstreams that are open now, streams included. */
   openCount(): number
-  /** Ends streams at once, lets other requests finish for `drainMs`, then ends them. */
+  /**
+   * Ends what would last for ever, lets everything else finish for `drainMs`, then ends it; connections close behind their
+   * answers. Requests that still come are served. To be called when the listener has stopped listening.
+   */
+  drain(): Promise<void>
+  /** Drains and lets go of everything. */
   close(): Promise<void>
 }
 
@@ -65,23 +84,45 @@ type AdmittedAddress = Extract<Address, { refusal: null }>
 
 /** The data path between agent platforms and MCP servers (architecture §7). Keeps no state of its own that a replica would miss. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { view, journal, logger, ownOrigins, now = Date.now } = options
+  const { view, journal, logger, ownOrigins, now = Date.now, monotonicMs = () => performance.now() } = options
   const limits: GatewayLimits = { ...DEFAULT_LIMITS, ...options.limits }
   const seal = createSubjectSeal(options.sealingKey)
-  const snapshot = createSnapshot({ view, logger, limits, now })
+  const throttle = createThrottle(monotonicMs)
+  const breaker = createBreaker(limits, monotonicMs)
+  const onChanged = (lagMs: number): void => reports.metrics?.changed(lagMs / 1000)
+  const snapshot = createSnapshot({ view, logger, limits, now, monotonicMs, onChanged })
   const budget: BodyBudget = { usedBytes: 0, maxBytes: limits.requestBudgetBytes }
   // HTTP/1.1 upstream: one connection a request in flight, so that an abort ends just that request.
-  const agent = createEgressAgent(options.egress, {
-    allowH2: false,
-    connect: { timeout: limits.connectTimeoutMs, allowH2: false },
-    headersTimeout: limits.headersTimeoutMs,
-    bodyTimeout: 0,
-  })
+  const agents = new Map<number, Agent>()
+  const agentFor = (connectTimeoutMs: number): Agent => {
+    const known = agents.get(connectTimeoutMs)
+    if (known !== undefined) return known
+    const connect = { timeout: connectTimeoutMs, allowH2: false }
+    const agent = createEgressAgent(options.egress, { allowH2: false, connect, bodyTimeout: 0 })
+    agents.set(connectTimeoutMs, agent)
+    return agent
+  }
   const open = new Set<Exchange>()
+  const calls = new Set<Call>()
+  const reports = {
+    journal,
+    metrics:
+      options.metrics === undefined
+        ? null
+        : createGatewayMetrics(options.metrics, {
+            openRequests: () => open.size,
+            openStreams: () => [...open].filter((exchange) => exchange.isStream()).length,
+            snapshotAgeSeconds: () => snapshot.ageMs() / 1000,
+            credentials: () => snapshot.size(),
+            journalDropped: () => journal.dropped?.() ?? 0,
+          }),
+  }
+  let draining = false
   let sweeper: NodeJS.Timeout | null = null
 
   /** Whether the caller may go on, by what is known now; brings the call's records up to date. */
   const judge = (call: Call): RefusalCode | null => {
+    if (isStale()) return 'store_away'
     const instance = snapshot.instance(call.route.instanceId)
     if (instance === undefined) return 'instance_unknown'
     const credential = call.hash === null ? undefined : snapshot.credential(call.hash)
@@ -89,9 +130,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     call.credential = credential ?? null
     if (credential !== undefined) return judgeCredential(credential, instance, now())
     if (instance.status !== 'active') return 'instance_inactive'
-    if (instance.accessMode === 'anonymous') return null
+    if (instance.accessMode === 'anonymous') return isOwnHost(call.req, ownOrigins()) ? null : 'host_refused'
     return call.hash === null ? 'credential_missing' : 'credential_unknown'
   }
+
+  const isStale = (): boolean => snapshot.ageMs() > limits.maxStaleMs
 
   const judgeOpen = (): void => {
     for (const exchange of open) {
@@ -104,6 +147,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   const admit = (call: Call): void => {
     const instance = snapshot.instance(call.route.instanceId)
     call.token = presentedToken(call.req.headers, instance?.forwardAuthorization === true)
+    if (call.token === null && instance?.limits.tokenInQuery === true) {
+      call.token = queryToken(call.req.url ?? '')
+      call.tokenInQuery = call.token !== null
+    }
     call.hash = call.token === null ? null : view.tokenHash(call.token)
     // A mistyped or made-up token of ours shows in its check characters: no need to ask the store.
     if (call.hash === null || snapshot.credential(call.hash) !== undefined || isMistyped(call.token)) {
@@ -125,7 +172,10 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   /** Reads the body, also of a refused request: the refusal carries its id. */
   const receive = (call: Call, verdict: RefusalCode | null): void => {
-    const address: Address = verdict === null ? addressOf(call, seal) : { refusal: verdict }
+    const limited = verdict === null ? throttled(call) : null
+    const refusal = verdict ?? limited?.code ?? null
+    const address: Address = refusal === null ? addressOf(call, seal) : { refusal }
+    if (limited !== null) call.retryAfterS = limited.retryAfterS
     if (call.req.method !== 'POST') {
       call.req.resume()
       if (address.refusal !== null) call.refuse(address.refusal)
@@ -136,6 +186,18 @@ export function createGateway(options: GatewayOptions): Gateway {
     readBody(call.req, { maxBytes, budget, timeoutMs: limits.bodyTimeoutMs }, (outcome) =>
       guarded(call, () => received(call, address, outcome)),
     )
+  }
+
+  /** Takes the request from its subject's limits; it is given back when it is over. */
+  const throttled = (call: Call): Throttled | null => {
+    const { instance } = call
+    if (instance === null || (instance.limits.requestsPerSecond == null && instance.limits.maxOpenRequests == null)) {
+      return null
+    }
+    const key = `${instance.id}|${subjectOf(call.credential)}`
+    const limited = throttle.take(key, instance.limits)
+    if (limited === null) call.res.once('close', () => throttle.giveBack(key))
+    return limited
   }
 
   const received = (call: Call, address: Address, outcome: BodyOutcome): void => {
@@ -183,6 +245,15 @@ export function createGateway(options: GatewayOptions): Gateway {
       call.refuse(tools === 'refused' ? 'tool_not_allowed' : 'invalid_request')
       return
     }
+    if (request !== null && grant.tools !== null && !headersAgree(call.req.rawHeaders, request)) {
+      call.refuse('header_mismatch')
+      return
+    }
+    const suspended = breaker.admit(instance)
+    if (suspended !== null) {
+      call.refuse('upstream_suspended', suspended)
+      return
+    }
     const plan = planExchange({
       call,
       instance,
@@ -193,11 +264,13 @@ export function createGateway(options: GatewayOptions): Gateway {
       seal,
       limits,
       releaseBody: () => call.release(),
+      onReached: () => breaker.reached(instance.id),
+      onUnreachable: () => breaker.unreachable(instance),
     })
     const exchange = new Exchange(call, plan, limits)
     open.add(exchange)
     call.res.once('close', () => open.delete(exchange))
-    exchange.start(agent)
+    exchange.start(agentFor(instance.limits.connectTimeoutMs ?? limits.connectTimeoutMs))
   }
 
   /** The client's `Authorization`, unless it holds one of our own tokens: those never leave. */
@@ -206,6 +279,21 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (authorization === undefined || holdsMinted(authorization)) return null
     const token = bareToken(authorization)
     return token !== null && snapshot.credential(view.tokenHash(token)) !== undefined ? null : authorization
+  }
+
+  const problem = (): string | null => {
+    if (draining) return 'the gateway is shutting down'
+    if (!snapshot.ready()) return 'the gateway has not read the store yet'
+    if (isStale()) return 'the store does not answer; the gateway cannot tell any longer who may call and serves nobody'
+    return null
+  }
+
+  const drain = async (): Promise<void> => {
+    draining = true
+    for (const { res } of calls) if (!res.headersSent) res.shouldKeepAlive = false
+    for (const exchange of open) if (exchange.isOpenEnded()) exchange.cut('gateway_busy')
+    await closedOrAfter(calls, limits.drainMs)
+    for (const exchange of open) exchange.cut('gateway_busy')
   }
 
   const guarded = (call: Call, work: () => void): void => {
@@ -225,7 +313,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     async start() {
       snapshot.onChange(judgeOpen)
       await snapshot.start()
-      sweeper ??= setInterval(judgeOpen, limits.sweepIntervalMs).unref()
+      sweeper ??= setInterval(() => {
+        judgeOpen()
+        throttle.sweep()
+      }, limits.sweepIntervalMs).unref()
     },
     handle(req, res) {
       const route = parseRoute(req.url ?? '')
@@ -235,38 +326,42 @@ export function createGateway(options: GatewayOptions): Gateway {
         res.end()
         return
       }
-      const call = new Call(req, res, route, journal)
+      const call = new Call(req, res, route, reports)
+      calls.add(call)
+      res.once('close', () => calls.delete(call))
+      if (draining) res.shouldKeepAlive = false
       guarded(call, () => {
         const { origin } = req.headers
         call.instance = snapshot.instance(route.instanceId) ?? null
-        if (origin !== undefined && !ownOrigins().includes(origin)) call.refuse('origin_refused')
+        if (origin !== undefined && !isOwnOrigin(origin, ownOrigins())) call.refuse('origin_refused')
         else if (!METHODS[route.kind].includes(req.method ?? '')) call.refuse('method_not_allowed')
         else if (!snapshot.ready()) call.refuse('gateway_busy')
         else admit(call)
       })
     },
-    ready: () => snapshot.ready(),
+    ready: () => problem() === null,
+    problem,
     seenRevision: () => snapshot.seenRevision(),
     waitFor: (revision, timeoutMs) => snapshot.waitFor(revision, timeoutMs),
     onSeen: (listener) => snapshot.onChange(() => listener(snapshot.seenRevision())),
     openCount: () => open.size,
+    drain,
     async close() {
+      await drain()
       if (sweeper !== null) clearInterval(sweeper)
       snapshot.close()
-      for (const exchange of open) if (exchange.isStream()) exchange.cut('gateway_busy')
-      await closedOrAfter([...open], limits.drainMs)
-      for (const exchange of open) exchange.cut('gateway_busy')
-      await agent.destroy()
+      await Promise.all([...agents.values()].map((agent) => agent.destroy()))
     },
   }
 }
 
-/** Until all of them are over, or for `limitMs`. */
-async function closedOrAfter(exchanges: Exchange[], limitMs: number): Promise<void> {
-  if (exchanges.length === 0) return
-  const limit = Promise.withResolvers<void>()
-  const timer = setTimeout(limit.resolve, limitMs)
-  const closed = exchanges.map(({ call }) => new Promise((resolve) => call.res.once('close', resolve)))
-  await Promise.race([Promise.all(closed), limit.promise])
+/** Until none is left, also of those that come meanwhile, or for `limitMs`. */
+async function closedOrAfter(calls: ReadonlySet<Call>, limitMs: number): Promise<void> {
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), limitMs)
+  for (const call of calls) {
+    if (limit.signal.aborted) break
+    await once(call.res, 'close', { signal: limit.signal }).catch(() => undefined)
+  }
   clearTimeout(timer)
 }

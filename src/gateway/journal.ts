@@ -24,4 +24,6 @@ export type GatewayJournalEntry = {
 /** Where the gateway reports finished requests. `append` never blocks and never throws: it is on the hot path. */
 export type GatewayJournal = {
   append(entry: GatewayJournalEntry): void
+  /** Entries lost so far; for the metrics. */
+  dropped?(): number
 }

@@ -1,3 +1,5 @@
+import type { BreakerLimits } from './breaker.ts'
+
 /** The gateway's own bounds. Times in milliseconds, sizes in bytes. Tests shorten them. */
 export type GatewayLimits = {
   /** One request body. */
@@ -22,9 +24,13 @@ export type GatewayLimits = {
   maxUnknown: number
   /** Store look-ups of unknown tokens at one time. */
   maxLookups: number
-  /** How long `close` waits for requests in flight. */
+  /** How long requests in flight may go on once the gateway drains. */
   drainMs: number
-}
+  /** How long the gateway serves what it knows while the store does not answer; after that it serves nobody. */
+  maxStaleMs: number
+  /** One reading of the store. */
+  readTimeoutMs: number
+} & BreakerLimits
 
 export const DEFAULT_LIMITS: GatewayLimits = {
   maxRequestBytes: 10 * 1024 * 1024,
@@ -39,5 +45,10 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   unknownTtlMs: 1_000,
   maxUnknown: 10_000,
   maxLookups: 16,
-  drainMs: 5_000,
+  drainMs: 8_000,
+  maxStaleMs: 30_000,
+  readTimeoutMs: 10_000,
+  breakerFailures: 5,
+  breakerPauseMs: 1_000,
+  breakerMaxPauseMs: 15_000,
 }

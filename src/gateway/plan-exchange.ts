@@ -24,6 +24,8 @@ export type PlanInput = {
   seal: SubjectSeal
   limits: GatewayLimits
   releaseBody: () => void
+  onReached: () => void
+  onUnreachable: () => void
 }
 
 /** What an admitted request asks of its upstream, and how the answer is brought back. */
@@ -48,6 +50,7 @@ export function planExchange(input: PlanInput): ExchangePlan {
       rewrittenBody: rewrittenBody !== null,
     }),
     body: rewrittenBody ?? message?.body ?? null,
+    idleTimeoutMs: instance.limits.idleTimeoutMs ?? 0,
     headersTimeoutMs: isOpenEnded ? 0 : (instance.limits.headersTimeoutMs ?? limits.headersTimeoutMs),
     eventFilter: eventFilterFor(input),
     jsonFilter: tools === null ? null : (text) => withAllowedTools(text, tools),
@@ -59,6 +62,8 @@ export function planExchange(input: PlanInput): ExchangePlan {
     },
     forwardedAuthorization: input.forwardedAuthorization !== null,
     releaseBody: input.releaseBody,
+    onReached: input.onReached,
+    onUnreachable: input.onUnreachable,
   }
 }
 
@@ -66,8 +71,10 @@ function eventFilterFor({ call, instance, grant, seal, limits }: PlanInput): Eve
   const isSse = call.route.kind === 'sse'
   if (!isSse && grant.tools === null) return null
   const subject = subjectOf(call.credential)
+  // A client that can send its token in the URL only has no other way to send it with its messages.
+  const query = call.tokenInQuery && call.token !== null ? `?token=${encodeURIComponent(call.token)}` : ''
   const rewrite = (path: string): string =>
-    `/mcp-gateway/${instance.id}/sse/${seal.seal('endpoint', instance.id, subject, path)}`
+    `/mcp-gateway/${instance.id}/sse/${seal.seal('endpoint', instance.id, subject, path)}${query}`
   return createEventFilter({
     maxEventBytes: limits.maxInspectedBytes,
     endpoint: isSse ? { upstreamUrl: instance.url, rewrite } : null,

@@ -35,16 +35,38 @@ const REFUSALS = {
     rpcCode: -32012,
     message: 'This MCP server is served by the other transport: /mcp is Streamable HTTP, /sse is HTTP+SSE.',
   },
+  host_refused: { status: 403, rpcCode: -32011, message: 'Requests under this host name are not served.' },
+  rate_limited: { status: 429, rpcCode: -32015, message: 'Too many requests. Try again shortly.' },
+  too_many_open: {
+    status: 429,
+    rpcCode: -32015,
+    message: 'Too many requests are open. End one, or try again shortly.',
+  },
   session_unknown: { status: 404, rpcCode: -32001, message: 'Session not found' },
   endpoint_unknown: { status: 404, rpcCode: -32001, message: 'Session not found' },
   parse_error: { status: 400, rpcCode: -32700, message: 'Parse error: the body is not JSON.' },
   invalid_request: { status: 400, rpcCode: -32600, message: 'Invalid request: the body is not a JSON-RPC message.' },
+  header_mismatch: {
+    status: 400,
+    rpcCode: -32020,
+    message: 'Mcp-Method or Mcp-Name do not say what the body says.',
+  },
   encoded_body: { status: 415, rpcCode: -32019, message: 'Request bodies must not be compressed.' },
   body_too_large: { status: 413, rpcCode: -32014, message: 'The request body is too large.' },
   body_timeout: { status: 408, rpcCode: -32018, message: 'The request body did not arrive in time.' },
   gateway_busy: { status: 503, rpcCode: -32017, message: 'The gateway is busy. Try again shortly.' },
+  store_away: {
+    status: 503,
+    rpcCode: -32017,
+    message: 'The gateway has lost its store and cannot tell any longer who may call.',
+  },
   tool_not_allowed: { status: 403, rpcCode: -32011, message: 'This authorization does not include that tool.' },
   upstream_unreachable: { status: 502, rpcCode: -32016, message: 'The MCP server could not be reached.' },
+  upstream_suspended: {
+    status: 503,
+    rpcCode: -32016,
+    message: 'The MCP server could not be reached several times; it is tried again shortly.',
+  },
   upstream_barred: {
     status: 502,
     rpcCode: -32016,
@@ -68,11 +90,17 @@ export function refusalStatus(code: RefusalCode): number {
   return REFUSALS[code].status
 }
 
+export type RefusalOptions = {
+  /** Replaces the code's own (an upstream's 4xx). */
+  status?: number | undefined
+  retryAfterS?: number
+}
+
 /**
- * Answers with JSON-RPC errors that carry the request's own ids and the gateway's code in `data.code`. `status` replaces the
- * code's own (an upstream's 4xx). The answer is whole then, but `res.end` is left to the caller. Returns the bytes of the body.
+ * Answers with JSON-RPC errors that carry the request's own ids and the gateway's code in `data.code`. The answer is whole
+ * then, but `res.end` is left to the caller. Returns the bytes of the body.
  */
-export function sendRefusal(res: ServerResponse, code: RefusalCode, ids: RpcIds, status?: number): number {
+export function sendRefusal(res: ServerResponse, code: RefusalCode, ids: RpcIds, options: RefusalOptions = {}): number {
   const { rpcCode, message, status: ownStatus } = REFUSALS[code]
   const errors = (ids.ids.length === 0 ? [null] : ids.ids).map((id) => ({
     jsonrpc: '2.0',
@@ -92,8 +120,11 @@ export function sendRefusal(res: ServerResponse, code: RefusalCode, ids: RpcIds,
     'content-security-policy',
     "default-src 'none'; sandbox",
   ]
-  if (code === 'gateway_busy') headers.push('retry-after', '1')
-  res.writeHead(status ?? ownStatus, headers)
+  const status = options.status ?? ownStatus
+  if (options.retryAfterS !== undefined || ownStatus === 503 || status === 429) {
+    headers.push('retry-after', String(options.retryAfterS ?? 1))
+  }
+  res.writeHead(status, headers)
   res.write(body)
   return body.length
 }

@@ -16,6 +16,10 @@ export type Snapshot = {
    * questions at one time, or the store did not answer: nothing is known about the token.
    */
   lookUp(hash: string): Promise<LookUp>
+  /** Since the store was asked with success, ms. */
+  ageMs(): number
+  /** How many tokens are in memory. */
+  size(): number
   /** The revision up to which every change is being obeyed. */
   seenRevision(): number
   /** True once `revision` is obeyed; false when that took longer than `timeoutMs`. */
@@ -28,12 +32,17 @@ export type Snapshot = {
 export type SnapshotOptions = {
   view: GatewayView
   logger: Logger
-  limits: Pick<GatewayLimits, 'pollIntervalMs' | 'unknownTtlMs' | 'maxUnknown' | 'maxLookups'>
+  limits: Pick<GatewayLimits, 'pollIntervalMs' | 'unknownTtlMs' | 'maxUnknown' | 'maxLookups' | 'readTimeoutMs'>
   /** Unix time in ms. */
   now: () => number
+  /** Never goes back; ms. */
+  monotonicMs: () => number
+  /** Told when changes begin to be obeyed, with how long ago they were committed at most, ms. */
+  onChanged?: (lagMs: number) => void
 }
 
-export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): Snapshot {
+export function createSnapshot(options: SnapshotOptions): Snapshot {
+  const { view, logger, limits, now, monotonicMs } = options
   let instances = new Map<string, GatewayInstance>()
   let credentials = new Map<string, GatewayCredential>()
   let seen = -1
@@ -42,6 +51,10 @@ export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): 
   let refreshing: Promise<void> | null = null
   let again = false
   let timer: NodeJS.Timeout | null = null
+  /** When the last reading that succeeded was begun: what it did not see is younger. */
+  let freshAtMs = monotonicMs()
+  /** When the first commit that is not yet obeyed was told of. */
+  let toldAtMs: number | null = null
   let unsubscribe: (() => void) | null = null
   const unknown = new Map<string, number>()
   const lookUps = new Map<string, Promise<LookUp>>()
@@ -69,15 +82,20 @@ export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): 
   }
 
   const refreshOnce = async (): Promise<void> => {
-    const changes = await view.changesSince(seen)
+    const beganMs = monotonicMs()
+    const oldestMs = toldAtMs ?? freshAtMs
+    toldAtMs = null
+    const changes = await inTime(view.changesSince(seen), limits.readTimeoutMs)
+    freshAtMs = beganMs
     // A store that went back (restored from a backup) has told us nothing that can be merged.
-    if (changes.revision < seen) replace(await view.loadAll())
+    if (changes.revision < seen) replace(await inTime(view.loadAll(), limits.readTimeoutMs))
     else if (changes.revision === seen && changes.instances.length === 0 && changes.credentials.length === 0) return
     else {
       merge(changes)
       seen = changes.revision
     }
     notify()
+    options.onChanged?.(monotonicMs() - oldestMs)
   }
 
   const refreshAll = async (): Promise<void> => {
@@ -142,8 +160,11 @@ export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): 
     async start() {
       // Subscribed first, so that nothing falls between the load and the following.
       unsubscribe ??= view.onRevision((revision) => {
-        if (revision > seen) refresh()
+        if (revision <= seen) return
+        toldAtMs ??= monotonicMs()
+        refresh()
       })
+      freshAtMs = monotonicMs()
       replace(await view.loadAll())
       notify()
       if (closed) return
@@ -166,6 +187,8 @@ export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): 
       lookUps.set(hash, asked)
       return asked
     },
+    ageMs: () => monotonicMs() - freshAtMs,
+    size: () => credentials.size,
     seenRevision: () => seen,
     waitFor(revision, timeoutMs) {
       if (seen >= revision) return Promise.resolve(true)
@@ -195,4 +218,12 @@ export function createSnapshot({ view, logger, limits, now }: SnapshotOptions): 
       listeners.clear()
     },
   }
+}
+
+/** A reading that hangs must not keep the next one from being tried. */
+function inTime<T>(reading: Promise<T>, limitMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('The store did not answer in time.')), limitMs)
+    reading.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }

@@ -50,8 +50,18 @@ export type GatewayInstance = {
 }
 
 export type GatewayInstanceLimits = {
+  /** Until a connection to the upstream stands; null or absent = the gateway's default (10 s). */
+  connectTimeoutMs?: number | null
   /** How long the upstream may take until its response headers come; null or absent = the gateway's default (60 s). */
   headersTimeoutMs?: number | null
+  /** How long a begun answer may be silent until it counts as dead; null or absent = for ever. */
+  idleTimeoutMs?: number | null
+  /** Of one subject (a binding, a manual token, all anonymous callers), a second's worth at once; null or absent = no limit. */
+  requestsPerSecond?: number | null
+  /** Of one subject, at one time; a stream is a request that stays open. null or absent = no limit. */
+  maxOpenRequests?: number | null
+  /** Whether `?token=` is a credential too, for clients that cannot send headers. URLs end up in logs of others: off by default. */
+  tokenInQuery?: boolean | null
 }
 
 export type GatewayCredential = {

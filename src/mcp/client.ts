@@ -1,4 +1,5 @@
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import type { Agent } from 'undici'
 import { ToolferryError } from '../domain/errors.ts'
 import { judgeHeaders } from '../domain/header-rules.ts'
 import type { McpTransport } from '../domain/tool.ts'
@@ -19,6 +20,10 @@ export type McpTarget = {
   egress: EgressPolicy
   signal: AbortSignal
   timeoutMs: number
+  /** `legacy`: the server is known to shake hands the old way (before 2026-07-28), so it is not asked for the new one first. */
+  generation?: 'legacy'
+  /** Sockets to use and to leave open; default: own ones, closed at the end. Made with the same egress policy. */
+  agent?: Agent
   /** Most bytes read from the server in the whole operation; default 16 MiB. */
   maxBytes?: number
 }
@@ -53,7 +58,7 @@ export async function withMcpSession<T>(target: McpTarget, work: (session: McpSe
   const url = target.egress.checkUrl(target.url)
   refuseBadHeaders(target.headers)
   const deadline = startDeadline(target.signal, target.timeoutMs)
-  const agent = createEgressAgent(target.egress)
+  const agent = target.agent ?? createEgressAgent(target.egress)
   const http = createMcpFetch({
     agent,
     transport: target.transport,
@@ -70,7 +75,7 @@ export async function withMcpSession<T>(target: McpTarget, work: (session: McpSe
   } finally {
     deadline.clear()
     await Promise.all(opened.map(closeSession))
-    await agent.destroy()
+    if (target.agent === undefined) await agent.destroy()
   }
 }
 
@@ -97,7 +102,7 @@ async function openSession(
     return { client, server: factsOf(client), requestOptions }
   }
   // HTTP+SSE is a transport of 2024-11-05: there is nothing to discover.
-  if (target.transport === 'sse') return connect('legacy')
+  if (target.transport === 'sse' || target.generation === 'legacy') return connect('legacy')
   try {
     return await connect('auto')
   } catch (error) {

@@ -8,7 +8,7 @@ import type { McpTool, McpTransport } from '../domain/tool.ts'
 export type Platform = {
   readonly kind: PlatformKind
   /** Reachable, version, privileges, credential state, hints. Never throws for what it is meant to find out. */
-  check(options: CallOptions): Promise<PlatformCheck>
+  check(options: CheckOptions): Promise<PlatformCheck>
   /** Every space the credential can see, usable or not (then with `problem`). */
   listSpaces(options: CallOptions): Promise<RemoteSpace[]>
   /** Exactly what would be read back after writing `desired`: clamped names, sanitised tools. Pure. */
@@ -29,6 +29,11 @@ export type PlatformKind = 'dify' | 'coze'
 
 export type CallOptions = { signal: AbortSignal }
 
+export type CheckOptions = CallOptions & {
+  /** What the platform will call, for hints on whether it can; only the scheme, host and port matter. */
+  gatewayUrl?: string | undefined
+}
+
 export type WriteOptions = CallOptions & {
   fence: () => Promise<void>
 }
@@ -37,8 +42,8 @@ export type WriteOptions = CallOptions & {
 export type SpaceWriter = AsyncDisposable & {
   /** Creates or updates, atomically for one object: re-reads, writes, and answers what stands there now. Idempotent. */
   apply(change: PlatformChange): Promise<AppliedObject>
-  /** Removes our object; one that is already gone is fine. */
-  remove(identity: RemoteIdentity): Promise<void>
+  /** Removes our object; one that is already gone is fine. `force`: also when the platform's users would miss it (COZE agents). */
+  remove(identity: RemoteIdentity, options?: { force?: boolean }): Promise<void>
 }
 
 export type PlatformChange = {
@@ -48,14 +53,18 @@ export type PlatformChange = {
   identity: RemoteIdentity | null
   desired: NormalisedObject
   /** Resume data of an earlier attempt of this very change, and how to record the next step before going on. */
-  checkpoint: { step: string; data: unknown } | null
-  saveCheckpoint: (step: string, data: unknown) => Promise<void>
+  checkpoint: Checkpoint | null
+  /** `identity`: what the platform has just assigned; recorded as ours together with the step. */
+  saveCheckpoint: (step: string, data: unknown, identity?: RemoteIdentity) => Promise<void>
   /**
    * Called inside the platform's own transaction with what stands there at that moment (null: our object is not there).
    * Answers the fields to write; none = leave the object untouched. For an object that is not there, all fields are written.
    */
   fieldsToWrite: (observed: ObservedObject | null) => string[]
 }
+
+/** Where a change of several steps stands. Holds no secret. */
+export type Checkpoint = { step: string; data: unknown }
 
 /** `key`: the space's identity on the platform (Dify tenant id). */
 export type SpaceRef = { spaceId: string; remoteId: string }
@@ -80,6 +89,8 @@ export type WantedObject = {
   identity: RemoteIdentity | null
   /** null for a removal. */
   desired: NormalisedObject | null
+  /** Of a change that did not come to its end: tells of an object that was made without our hearing its identity. */
+  checkpoint?: Checkpoint | null
 }
 
 export type SpaceReading = {
@@ -89,6 +100,11 @@ export type SpaceReading = {
   objects: Map<string, ObservedObject>
   /** By binding id: a foreign object that makes creating or updating impossible. */
   inTheWay: Map<string, ForeignObject>
+  /** By binding id: what this platform's version cannot take of the object, though others it could. Absent: nothing. */
+  refused?: Map<
+    string,
+    { type: 'InvalidDesiredState' | 'Forbidden' | 'UnsupportedVersion' | 'TargetGone'; message: string }
+  >
 }
 
 /** `stored` as in ObservedObject, read back in the same transaction as the write. */
@@ -111,6 +127,10 @@ export type PlatformCheck = {
   /** Single findings, in order: what was looked at, whether it is right, what was found. */
   findings: { name: string; ok: boolean; detail: string }[]
   spaces: number | null
+  /** Whose credential it is, where the platform tells (COZE). */
+  account?: { id: string; name: string } | null
+  /** When the credential is expected to end; a hint. */
+  credentialExpiresAt?: Date | null
 }
 
 export type RemoteSpace = {

@@ -1,33 +1,37 @@
-import { ToolferryError } from '../domain/errors.ts'
 import type { EgressPolicy } from '../egress/policy.ts'
+import type { CozeBudget } from './coze/budget.ts'
+import { type CozeSettings, createCozePlatform } from './coze/coze-platform.ts'
 import { createDifyPlatform, type DifyDatabase } from './dify/dify-platform.ts'
-import type { Platform, PlatformKind } from './platform.ts'
+import type { Platform } from './platform.ts'
 
 /** Where a platform is and how to get in. `settings` is what the store keeps in clear, `credential` the opened secret. */
-export type PlatformAccess = {
-  kind: PlatformKind
-  settings: DifySettings
-  credential: string
-}
+export type PlatformAccess =
+  | { kind: 'dify'; settings: DifySettings; credential: string }
+  | { kind: 'coze'; settings: CozeSettings; credential: string }
 
 export type DifySettings = {
   edition: 'community' | 'enterprise'
   database: Omit<DifyDatabase, 'password'>
 }
 
-type Factory = (access: PlatformAccess, egress: EgressPolicy) => Platform
-
-const FACTORIES: Record<PlatformKind, Factory> = {
-  dify: ({ settings, credential }, egress) =>
-    createDifyPlatform({ database: { ...settings.database, password: credential }, egress }),
-  coze: () => {
-    throw new ToolferryError('UnsupportedVersion', 'COZE platforms cannot be used by this version of Toolferry yet.')
-  },
+/** What adapters need from the rest of the installation. */
+export type PlatformSurroundings = {
+  egress: EgressPolicy
+  /** The pace of calls to COZE, shared by all processes. */
+  cozeBudget: CozeBudget
 }
 
-/** An adapter for one platform. The caller closes it. */
-export function createPlatform(access: PlatformAccess, egress: EgressPolicy): Platform {
-  return FACTORIES[access.kind](access, egress)
+/** An adapter for one platform. The caller closes it. Throws InvalidDesiredState when the access cannot be right. */
+export function createPlatform(access: PlatformAccess, surroundings: PlatformSurroundings): Platform {
+  const { egress, cozeBudget } = surroundings
+  switch (access.kind) {
+    case 'dify': {
+      const { settings, credential } = access
+      return createDifyPlatform({ database: { ...settings.database, password: credential }, egress })
+    }
+    case 'coze':
+      return createCozePlatform({ settings: access.settings, cookie: access.credential, egress, budget: cozeBudget })
+  }
 }
 
 /**
@@ -36,7 +40,7 @@ export function createPlatform(access: PlatformAccess, egress: EgressPolicy): Pl
  */
 export function createPlatformPool(options: {
   load: (platformId: string) => Promise<{ version: string; access: PlatformAccess }>
-  egress: EgressPolicy
+  surroundings: PlatformSurroundings
 }): { hold: (platformId: string) => Promise<HeldPlatform>; close: () => Promise<void> } {
   const entries = new Map<string, Entry>()
 
@@ -55,7 +59,7 @@ export function createPlatformPool(options: {
       let entry = entries.get(platformId)
       if (entry === undefined || entry.version !== version) {
         const stale = entry
-        entry = { version, platform: createPlatform(access, options.egress), holders: 0, retired: false }
+        entry = { version, platform: createPlatform(access, options.surroundings), holders: 0, retired: false }
         entries.set(platformId, entry)
         if (stale !== undefined) await retire(stale)
       }

@@ -1,12 +1,13 @@
 import { Registry } from 'prom-client'
 import type { Config, Secrets } from '../config.ts'
+import { isGatewayTarget } from '../gateway/route.ts'
 import { endAllLeases } from '../store/leases.ts'
 import { waitUntilSeen } from '../store/replicas.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { createApiHandler } from './api-part.ts'
 import { localOrigin, openFoundation } from './foundation.ts'
-import { startGatewayPart } from './gateway-part.ts'
-import { type Handler, isGatewayPath, listen } from './http-server.ts'
+import { drained, startGatewayPart } from './gateway-part.ts'
+import { type Handler, listen } from './http-server.ts'
 import { readinessOf } from './readiness.ts'
 import { createClosers, type Running } from './running.ts'
 import { startTemporalPart } from './temporal-part.ts'
@@ -33,7 +34,8 @@ export async function runAll(
     const gatewayUrl = () => config.gatewayUrl ?? gatewayOrigin
     const ownOrigins = () => [...new Set([origin, gatewayOrigin, publicUrl()].map((url) => new URL(url).origin))]
 
-    const gateway = await startGatewayPart(foundation, ownOrigins)
+    const metrics = new Registry()
+    const gateway = await startGatewayPart(foundation, { ownOrigins, metrics })
     closers.add(gateway.close)
     const temporal = startTemporalPart(foundation, {
       embedded: config.temporal.address === null,
@@ -52,24 +54,24 @@ export async function runAll(
         (await waitUntilSeen(foundation.store, revision, timeoutMs)),
       readiness: () =>
         readinessOf({
-          gateway: () => (gateway.gateway.ready() ? null : 'the gateway has not read the store yet'),
+          gateway: gateway.gateway.problem,
           temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
           worker: () => (worker.ready() ? null : 'the worker has not started yet'),
         }),
-      metrics: new Registry(),
+      metrics,
     })
     const handle: Handler = (request, response) => {
-      if (config.gatewayPort === null && isGatewayPath(request.url)) gateway.gateway.handle(request, response)
+      if (config.gatewayPort === null && isGatewayTarget(request.url ?? '')) gateway.gateway.handle(request, response)
       else handleApi(request, response)
     }
     const server = await listen(handle, config.host, config.port, 'TOOLFERRY_PORT')
-    closers.add(() => server.close(CLOSE_GRACE_MS))
+    closers.add(() => drained(gateway.gateway, server, CLOSE_GRACE_MS))
     foundation.ownPorts.add(server.port)
     origin = localOrigin(config.host, server.port)
     gatewayOrigin = origin
     if (config.gatewayPort !== null) {
       const own = await listen(gateway.gateway.handle, config.host, config.gatewayPort, 'TOOLFERRY_GATEWAY_PORT')
-      closers.add(() => own.close(CLOSE_GRACE_MS))
+      closers.add(() => drained(gateway.gateway, own, CLOSE_GRACE_MS))
       foundation.ownPorts.add(own.port)
       gatewayOrigin = localOrigin(config.host, own.port)
     }

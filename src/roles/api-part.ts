@@ -22,7 +22,7 @@ export type ApiOptions = {
 
 /** The API as a handler for node:http. */
 export function createApiHandler(foundation: Foundation, options: ApiOptions): Handler {
-  const { config, store, egress, logger } = foundation
+  const { config, store, egress, cozeBudget, logger } = foundation
   const { temporal } = options
   const app = createApi({
     store,
@@ -35,7 +35,7 @@ export function createApiHandler(foundation: Foundation, options: ApiOptions): H
       uiUrl: temporal.uiUrl,
       logger,
     }),
-    openPlatform: (target) => createPlatform(target, egress),
+    openPlatform: (target) => createPlatform(target, { egress, cozeBudget }),
     mcp: { discoverTools, callTool },
     facts: {
       version: packageJson.version,

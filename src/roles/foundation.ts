@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Config, Secrets } from '../config.ts'
 import { createEgressPolicy, type EgressPolicy } from '../egress/policy.ts'
+import { type CallBudget, createCallBudget } from '../store/call-budget.ts'
 import { openStore, type Store } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
@@ -11,6 +12,8 @@ export type Foundation = {
   logger: Logger
   store: Store
   egress: EgressPolicy
+  /** The pace of calls to COZE, one for the whole installation. */
+  cozeBudget: CallBudget
   /** Ports of this process's own listeners; filled as they open. Nothing an admin registers may point at them. */
   ownPorts: Set<number>
   /** Names this process among others, in leases and among gateway replicas. */
@@ -39,6 +42,7 @@ export async function openFoundation(
     logger,
     store,
     egress,
+    cozeBudget: createCallBudget(store),
     ownPorts,
     processId: `${config.role}-${crypto.randomUUID()}`,
     signal,

@@ -1,12 +1,16 @@
+import { Registry } from 'prom-client'
 import type { Config, Secrets } from '../config.ts'
+import { isGatewayTarget } from '../gateway/route.ts'
+import { findApiKey } from '../store/api-keys.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { localOrigin, openFoundation } from './foundation.ts'
-import { startGatewayPart } from './gateway-part.ts'
+import { drained, startGatewayPart } from './gateway-part.ts'
 import { createHealthHandler } from './health-handler.ts'
-import { type Handler, isGatewayPath, listen } from './http-server.ts'
+import { type Handler, listen } from './http-server.ts'
+import { readinessOf } from './readiness.ts'
 import { createClosers, type Running } from './running.ts'
 
-/** The gateway alone: no API, no Temporal. Serves /healthz and /readyz beside the data path. */
+/** The gateway alone: no API, no Temporal. Serves /healthz, /readyz and (to API keys) /metrics beside the data path. */
 export async function runGateway(
   config: Config,
   secrets: Secrets,
@@ -18,19 +22,19 @@ export async function runGateway(
     const foundation = await openFoundation(config, secrets, logger, options.signal)
     closers.add(() => foundation.store.close())
     let origin = ''
-    const part = await startGatewayPart(foundation, () => [origin, config.publicUrl ?? origin])
+    const metrics = new Registry()
+    const part = await startGatewayPart(foundation, { ownOrigins: () => [origin, config.publicUrl ?? origin], metrics })
     closers.add(part.close)
-    const health = createHealthHandler(() => {
-      const ready = part.gateway.ready()
-      const detail = ready ? null : 'the gateway has not read the store yet'
-      return { ready, parts: [{ name: 'gateway', ready, detail }] }
+    const health = createHealthHandler(() => readinessOf({ gateway: part.gateway.problem }), {
+      registry: metrics,
+      isKey: async (secret) => (await findApiKey(foundation.store, secret)) !== null,
     })
     const handle: Handler = (request, response) => {
-      if (isGatewayPath(request.url)) part.gateway.handle(request, response)
+      if (isGatewayTarget(request.url ?? '')) part.gateway.handle(request, response)
       else health(request, response)
     }
     const server = await listen(handle, config.host, config.gatewayPort ?? config.port, 'TOOLFERRY_PORT')
-    closers.add(() => server.close(10_000))
+    closers.add(() => drained(part.gateway, server, 10_000))
     foundation.ownPorts.add(server.port)
     origin = localOrigin(config.host, server.port)
     return { ready: Promise.resolve([`Gateway  ${config.publicUrl ?? origin}/mcp-gateway/…`]), close: closers.closeAll }

@@ -10,15 +10,24 @@ export type Listening = {
   close: (graceMs: number) => Promise<void>
 }
 
-/** Paths that belong to the gateway; everything else is the API's. */
-export function isGatewayPath(url: string | undefined): boolean {
-  return url?.startsWith('/mcp-gateway/') === true || url?.startsWith('/.well-known/oauth-') === true
-}
-
 /** Listens on host and port (0 = a free one). A taken port is a ConfigError that says which setting to change. */
-export async function listen(handler: Handler, host: string, port: number, setting: string): Promise<Listening> {
+export async function listen(
+  handler: Handler,
+  host: string,
+  port: number,
+  setting: string,
+  limits: { headersTimeoutMs: number } = { headersTimeoutMs: 30_000 },
+): Promise<Listening> {
   // The gateway streams for hours: no time limit on a request as a whole; heads must come in time (slowloris).
-  const server = createServer({ requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, handler)
+  const server = createServer(
+    {
+      requestTimeout: 0,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: limits.headersTimeoutMs / 3,
+      keepAliveTimeout: 65_000,
+    },
+    handler,
+  )
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(error.code === 'EADDRINUSE' ? portTaken(host, port, setting) : error)

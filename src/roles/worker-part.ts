@@ -29,9 +29,12 @@ export function startWorkerPart(
   temporal: TemporalPart,
   origins: { gatewayUrl: () => string; publicUrl: () => string },
 ): WorkerPart {
-  const { config, secrets, store, egress, logger, processId } = foundation
+  const { config, secrets, store, egress, cozeBudget, logger, processId } = foundation
   const stop = new AbortController()
-  const platforms = createPlatformPool({ load: (platformId) => loadAccess(store, platformId), egress })
+  const platforms = createPlatformPool({
+    load: (platformId) => loadAccess(store, platformId),
+    surroundings: { egress, cozeBudget },
+  })
   const activities = createActivities({
     store,
     egress,
@@ -112,6 +115,6 @@ async function loadAccess(store: Store, platformId: string): Promise<{ version: 
     )
   }
   // The store keeps what the API has checked against its schema.
-  const settings = platform.settings as PlatformAccess['settings']
-  return { version: `${platform.rowVersion}/${opened.version}`, access: { kind: platform.kind, settings, credential } }
+  const access = { kind: platform.kind, settings: platform.settings, credential } as PlatformAccess
+  return { version: `${platform.rowVersion}/${opened.version}`, access }
 }

@@ -33,6 +33,8 @@ export type DeploymentRecord = {
   lastSyncId: string | null
   appliedAt: Date | null
   verifiedAt: Date | null
+  /** Of what was wanted when a write was given up for good. */
+  givenUpDigest: string | null
   createdAt: Date
   updatedAt: Date
 }
@@ -54,12 +56,14 @@ export async function getDeployments(
 }
 
 /** Before a write: what we are about to make is ours, even if we die before we hear that it is there. */
-export async function recordIntent(
-  store: Store,
-  bindingId: string,
-  intent: { syncId: string; identity: RemoteIdentity | null; ownership?: Ownership },
-): Promise<void> {
-  await change(store, bindingId, {
+export async function recordIntent(store: Store, bindingId: string, intent: Intent): Promise<void> {
+  await store.write((tx) => recordIntentIn(tx, bindingId, intent))
+}
+
+export type Intent = { syncId: string; identity: RemoteIdentity | null; ownership?: Ownership }
+
+export async function recordIntentIn(tx: Tx, bindingId: string, intent: Intent): Promise<void> {
+  await changeIn(tx, bindingId, {
     state: 'pending',
     lastSyncId: intent.syncId,
     ...(intent.identity === null ? {} : identityColumns(intent.identity)),
@@ -68,32 +72,38 @@ export async function recordIntent(
 }
 
 /** After a write. The state stays `pending` until it was verified. */
-export async function recordApplied(
-  store: Store,
-  bindingId: string,
-  written: { syncId: string; identity: RemoteIdentity; ownership?: Ownership; digests: Digests; applied: JsonObject },
-): Promise<void> {
-  const now = new Date()
-  await store.write(async (tx) => {
-    const row = await tx.deployment.findUnique({ where: { bindingId }, select: { ownership: true } })
-    if (row === null) throw new NotFoundError('The binding')
-    await tx.deployment.updateMany({
-      where: { bindingId },
-      data: {
-        state: 'pending',
-        ...identityColumns(written.identity),
-        ownership: written.ownership ?? row.ownership ?? 'created',
-        digests: JSON.stringify(written.digests),
-        applied: JSON.stringify(written.applied),
-        checkpoint: null,
-        lastErrorType: null,
-        lastErrorMessage: null,
-        lastSyncId: written.syncId,
-        appliedAt: now,
-        updatedAt: now,
-      },
-    })
+export async function recordApplied(store: Store, bindingId: string, written: AppliedRecord): Promise<void> {
+  await store.write((tx) => recordAppliedIn(tx, bindingId, written))
+}
+
+export type AppliedRecord = {
+  syncId: string
+  identity: RemoteIdentity
+  /** Absent: as the intent before the write recorded it. */
+  ownership?: Ownership
+  digests: Digests
+  applied: JsonObject
+}
+
+export async function recordAppliedIn(tx: Tx, bindingId: string, written: AppliedRecord): Promise<void> {
+  const { ownership } = written
+  await changeIn(tx, bindingId, {
+    state: 'pending',
+    ...identityColumns(written.identity),
+    ...(ownership === undefined ? {} : { ownership }),
+    digests: JSON.stringify(written.digests),
+    applied: JSON.stringify(written.applied),
+    checkpoint: null,
+    lastErrorType: null,
+    lastErrorMessage: null,
+    givenUpDigest: null,
+    lastSyncId: written.syncId,
+    appliedAt: new Date(),
   })
+  // Written without an intent before it: then it is ours by this.
+  if (ownership === undefined) {
+    await tx.deployment.updateMany({ where: { bindingId, ownership: null }, data: { ownership: 'created' } })
+  }
 }
 
 /** What stands on the platform is what was written. */
@@ -147,16 +157,26 @@ export async function recordDrift(
   })
 }
 
-/** `message`: safe for people to read; it is kept. */
+/**
+ * `message`: safe for people to read; it is kept. `givenUpDigest`: of what was wanted and cannot be had; a scheduled run does
+ * not try the same again.
+ */
 export async function recordFailure(
   store: Store,
   bindingId: string,
-  failure: { state?: 'failed' | 'conflict'; type: string; message: string; syncId: string | null },
+  failure: {
+    state?: 'failed' | 'conflict'
+    type: string
+    message: string
+    syncId: string | null
+    givenUpDigest?: string
+  },
 ): Promise<void> {
   await change(store, bindingId, {
     state: failure.state ?? 'failed',
     lastErrorType: clip(failure.type, 64),
     lastErrorMessage: clip(failure.message, 4000),
+    ...(failure.givenUpDigest === undefined ? {} : { givenUpDigest: failure.givenUpDigest }),
     ...(failure.syncId === null ? {} : { lastSyncId: failure.syncId }),
   })
 }
@@ -177,9 +197,22 @@ export async function recordRemoved(store: Store, bindingId: string, syncId: str
   })
 }
 
-/** Resume data of a change of several steps; null clears it. */
-export async function saveCheckpoint(store: Store, bindingId: string, checkpoint: Checkpoint | null): Promise<void> {
-  await change(store, bindingId, { checkpoint: jsonOrNull(checkpoint) })
+/** Resume data of a change of several steps; null clears it. `identity`: what the platform has just made for us. */
+export async function saveCheckpoint(
+  store: Store,
+  bindingId: string,
+  checkpoint: Checkpoint | null,
+  identity?: RemoteIdentity,
+): Promise<void> {
+  await change(store, bindingId, {
+    checkpoint: jsonOrNull(checkpoint),
+    ...(identity === undefined ? {} : { ...identityColumns(identity), ownership: 'created' }),
+  })
+}
+
+/** What was found on the platform to be ours, made by an attempt that died before it heard of it. */
+export async function recordFound(store: Store, bindingId: string, identity: RemoteIdentity): Promise<void> {
+  await change(store, bindingId, { ...identityColumns(identity), ownership: 'created' })
 }
 
 export async function countDeployments(
@@ -222,8 +255,10 @@ function identityColumns(identity: RemoteIdentity) {
 type RowPatch = Parameters<Tx['deployment']['updateMany']>[0]['data']
 
 async function change(store: Store, bindingId: string, data: RowPatch): Promise<void> {
-  const changed = await store.write((tx) =>
-    tx.deployment.updateMany({ where: { bindingId }, data: { ...data, updatedAt: new Date() } }),
-  )
+  await store.write((tx) => changeIn(tx, bindingId, data))
+}
+
+async function changeIn(tx: Tx, bindingId: string, data: RowPatch): Promise<void> {
+  const changed = await tx.deployment.updateMany({ where: { bindingId }, data: { ...data, updatedAt: new Date() } })
   if (changed.count === 0) throw new NotFoundError('The binding')
 }

@@ -1,5 +1,5 @@
 import { newId } from '../domain/ids.ts'
-import type { GatewayJournal, GatewayJournalEntry } from '../gateway/journal.ts'
+import type { GatewayJournalEntry } from '../gateway/journal.ts'
 import { beforeId, chunksOf, clip, clipOrNull, type Page, type PageRequest, pageSize, toPage } from './columns.ts'
 import type { GatewayLogEntry } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
@@ -7,8 +7,7 @@ import { touchTokens } from './tokens.ts'
 
 export type JournalRecord = GatewayJournalEntry & { id: string }
 
-/** More than this waiting (the store is slow or away) and new entries are dropped, counted in the log. */
-const MAX_WAITING = 20_000
+const PURGE_CHUNK = 5_000
 
 /** Inserts entries in chunks, and notes when their tokens were used last. */
 export async function appendJournalEntries(store: Store, entries: readonly GatewayJournalEntry[]): Promise<void> {
@@ -25,23 +24,37 @@ export async function appendJournalEntries(store: Store, entries: readonly Gatew
   )
 }
 
+export type JournalFilter = {
+  instanceId?: string | undefined
+  bindingId?: string | undefined
+  tokenId?: string | undefined
+  toolName?: string | undefined
+  /** The HTTP status itself, or `4xx` for a class of them. */
+  status?: number | `${1 | 2 | 3 | 4 | 5}xx` | undefined
+  /** From this moment on. */
+  since?: Date | undefined
+  /** Before this moment. */
+  until?: Date | undefined
+}
+
 /** The newest first. */
 export async function listJournalEntries(
   store: Store,
-  request: PageRequest & {
-    instanceId?: string | undefined
-    bindingId?: string | undefined
-    tokenId?: string | undefined
-  } = {},
+  request: PageRequest & JournalFilter = {},
 ): Promise<Page<JournalRecord>> {
   const size = pageSize(request)
-  const { instanceId, bindingId, tokenId } = request
+  const { instanceId, bindingId, tokenId, toolName, status, since, until } = request
   const rows = await store.db.gatewayLogEntry.findMany({
     where: {
       ...beforeId(request.cursor),
       ...(instanceId === undefined ? {} : { instanceId }),
       ...(bindingId === undefined ? {} : { bindingId }),
       ...(tokenId === undefined ? {} : { tokenId }),
+      ...(toolName === undefined ? {} : { toolName }),
+      ...(status === undefined ? {} : { status: statusRange(status) }),
+      ...(since === undefined && until === undefined
+        ? {}
+        : { at: { ...(since === undefined ? {} : { gte: since }), ...(until === undefined ? {} : { lt: until }) } }),
     },
     orderBy: { id: 'desc' },
     take: size + 1,
@@ -54,48 +67,26 @@ export async function listJournalEntries(
   )
 }
 
-export async function purgeJournal(store: Store, before: Date): Promise<number> {
-  return (await store.write((tx) => tx.gatewayLogEntry.deleteMany({ where: { at: { lt: before } } }))).count
+function statusRange(status: NonNullable<JournalFilter['status']>): number | { gte: number; lt: number } {
+  if (typeof status === 'number') return status
+  const first = Number(status[0]) * 100
+  return { gte: first, lt: first + 100 }
 }
 
-/**
- * The gateway's journal: entries wait in memory and are written together. `close` writes what still waits. A batch that
- * fails is logged and lost: the journal must never slow a request down.
- */
-export function createGatewayJournal(
-  store: Store,
-  options: { flushMs?: number } = {},
-): GatewayJournal & { flush(): Promise<void>; close(): Promise<void> } {
-  let waiting: GatewayJournalEntry[] = []
-  let dropped = 0
-  let writing: Promise<void> = Promise.resolve()
-  const flush = () => {
-    const batch = waiting
-    waiting = []
-    if (batch.length === 0) return writing
-    writing = writing.then(async () => {
-      try {
-        if (dropped > 0) store.logger.warn({ dropped }, 'the gateway journal could not keep up; entries were dropped')
-        dropped = 0
-        await appendJournalEntries(store, batch)
-      } catch (error) {
-        store.logger.error({ err: error, entries: batch.length }, 'gateway journal entries could not be written')
-      }
+/** Deletes what is older, in short transactions, so that nobody waits long for the store. Answers how many rows went. */
+export async function purgeJournal(store: Store, before: Date): Promise<number> {
+  let purged = 0
+  for (;;) {
+    const old = await store.db.gatewayLogEntry.findMany({
+      where: { at: { lt: before } },
+      select: { id: true },
+      take: PURGE_CHUNK,
     })
-    return writing
-  }
-  const timer = setInterval(flush, options.flushMs ?? 1000)
-  timer.unref()
-  return {
-    append(entry) {
-      if (waiting.length < MAX_WAITING) waiting.push(entry)
-      else dropped++
-    },
-    flush,
-    async close() {
-      clearInterval(timer)
-      await flush()
-    },
+    for (const chunk of chunksOf(old)) {
+      const ids = chunk.map(({ id }) => id)
+      purged += (await store.write((tx) => tx.gatewayLogEntry.deleteMany({ where: { id: { in: ids } } }))).count
+    }
+    if (old.length < PURGE_CHUNK) return purged
   }
 }
 

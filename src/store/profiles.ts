@@ -1,8 +1,8 @@
 import { newId } from '../domain/ids.ts'
+import type { ProfileSchedule } from '../domain/schedule.ts'
 import type { Db, Tx } from './client.ts'
 import {
   afterId,
-  type JsonObject,
   jsonOrNull,
   type Page,
   type PageRequest,
@@ -14,19 +14,21 @@ import {
 import { NotFoundError, StaleWriteError, StoreError } from './errors.ts'
 import type { SyncProfile } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
-import type { Selection, WritePolicy } from './syncs.ts'
+import type { WritePolicy } from './syncs.ts'
 import { isUniqueViolation } from './transaction.ts'
 
 export type DriftPolicy = 'report' | 'heal'
+/** "all": also those that come later. */
+export type ProfileSelection = { instanceIds: string[] | 'all'; spaceIds: string[] | 'all' }
 
 export type ProfileRecord = {
   id: string
   platformId: string
   name: string
-  selection: Selection
+  selection: ProfileSelection
   writePolicy: WritePolicy
   driftPolicy: DriftPolicy
-  schedule: JsonObject | null
+  schedule: ProfileSchedule | null
   paused: boolean
   pauseReason: string | null
   rowVersion: number
@@ -37,10 +39,10 @@ export type ProfileRecord = {
 export type NewProfile = {
   platformId: string
   name: string
-  selection: Selection
+  selection: ProfileSelection
   writePolicy?: WritePolicy
   driftPolicy?: DriftPolicy
-  schedule?: JsonObject | null
+  schedule?: ProfileSchedule | null
 }
 
 export type ProfilePatch = Partial<Omit<NewProfile, 'platformId'>> & { paused?: boolean; pauseReason?: string | null }
@@ -114,6 +116,11 @@ export async function updateProfile(
   return toProfile(row)
 }
 
+/** Every profile, for the schedules. */
+export async function allProfiles(store: Store): Promise<ProfileRecord[]> {
+  return (await store.db.syncProfile.findMany({ orderBy: { id: 'asc' } })).map(toProfile)
+}
+
 export async function deleteProfile(store: Store, id: string): Promise<void> {
   const deleted = await store.write((tx) => tx.syncProfile.deleteMany({ where: { id } }))
   if (deleted.count === 0) throw new NotFoundError('The profile')
@@ -147,8 +154,8 @@ async function refuseName(db: Db, name: string | undefined, ownId: string | null
 function toProfile(row: SyncProfile): ProfileRecord {
   return {
     ...row,
-    selection: parseJson<Selection>(row.selection),
-    schedule: parseJsonOrNull<JsonObject>(row.schedule),
+    selection: parseJson<ProfileSelection>(row.selection),
+    schedule: parseJsonOrNull<ProfileSchedule>(row.schedule),
     // The store wrote these words itself.
     writePolicy: row.writePolicy as WritePolicy,
     driftPolicy: row.driftPolicy as DriftPolicy,

@@ -2,7 +2,7 @@ import type { Tx } from './client.ts'
 import { type JsonObject, parseJson } from './columns.ts'
 import { NotFoundError } from './errors.ts'
 import type { Store } from './store.ts'
-import { afterCommit } from './transaction.ts'
+import { afterCommit, isMissing } from './transaction.ts'
 
 /** What happened in a sync, in order. `data` holds ids, names, states and counts, never a secret. */
 export type SyncEventRecord = { syncId: string; seq: number; type: string; data: JsonObject; at: Date }
@@ -31,9 +31,11 @@ export async function appendSyncEventsIn(
   events: readonly NewSyncEvent[],
 ): Promise<number> {
   // The increment locks the sync's row: events of two processes get different numbers and become visible in order.
-  const changed = await tx.sync.updateMany({ where: { id: syncId }, data: { eventSeq: { increment: events.length } } })
-  const row = await tx.sync.findUnique({ where: { id: syncId }, select: { eventSeq: true } })
-  if (changed.count === 0 || row === null) throw new NotFoundError('The sync')
+  const row = await tx.sync
+    .update({ where: { id: syncId }, data: { eventSeq: { increment: events.length } }, select: { eventSeq: true } })
+    .catch((error: unknown) => {
+      throw isMissing(error) ? new NotFoundError('The sync') : error
+    })
   const first = row.eventSeq - events.length + 1
   const at = new Date()
   if (events.length > 0) {

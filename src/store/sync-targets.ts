@@ -120,10 +120,14 @@ export async function listTargets(
 }
 
 /** The cells of one instance in a run. */
-export async function listTargetsOfInstance(store: Store, syncId: string, instanceId: string): Promise<NewTarget[]> {
+export async function listTargetsOfInstance(
+  store: Store,
+  syncId: string,
+  instanceId: string,
+): Promise<(NewTarget & { id: string })[]> {
   return store.db.syncTarget.findMany({
     where: { syncId, instanceId },
-    select: { spaceId: true, instanceId: true, bindingId: true },
+    select: { id: true, spaceId: true, instanceId: true, bindingId: true },
   })
 }
 
@@ -140,14 +144,29 @@ export async function listTargetCells(
   })
 }
 
+/** Deletes the rows of unchanged targets: of a closed run whose counts say how many there were. */
+export async function dropUnchangedTargets(store: Store, syncId: string): Promise<void> {
+  await store.write((tx) => tx.syncTarget.deleteMany({ where: { syncId, state: 'unchanged' } }))
+}
+
 /** Records the plan. A target that has ended already is not planned again; a skipped one is, since it may be enabled by now. */
 export async function recordPlan(store: Store, planned: readonly PlannedTarget[]): Promise<void> {
   for (const chunk of chunksOf(planned)) {
     const now = new Date()
+    // Many targets have the same plan, first of all "unchanged": those are one statement.
+    const alike = new Map<string, { ids: string[]; plan: PlannedTarget }>()
+    for (const plan of chunk) {
+      const { id, ...rest } = plan
+      const key = JSON.stringify(rest)
+      const group = alike.get(key)
+      if (group === undefined) alike.set(key, { ids: [id], plan })
+      else group.ids.push(id)
+    }
     await store.write(async (tx) => {
-      for (const { id, action, changes, state, error, note } of chunk) {
+      for (const { ids, plan } of alike.values()) {
+        const { action, changes, state, error, note } = plan
         await tx.syncTarget.updateMany({
-          where: { id, state: { in: ['pending', 'running', 'skipped'] } },
+          where: { id: { in: ids }, state: { in: ['pending', 'running', 'skipped'] } },
           data: {
             action,
             changes: jsonOrNull(changes),
@@ -168,12 +187,23 @@ export async function startTarget(store: Store, id: string): Promise<boolean> {
   const now = new Date()
   return store.write(async (tx) => {
     await tx.syncTarget.updateMany({ where: { id, startedAt: null }, data: { startedAt: now } })
-    const changed = await tx.syncTarget.updateMany({
-      where: { id, state: { in: ['pending', 'running'] } },
-      data: { state: 'running', attempts: { increment: 1 }, updatedAt: now },
-    })
-    return changed.count > 0
+    return startTargetIn(tx, { id, startedAt: now })
   })
+}
+
+/** As startTarget, of a target that was read before: `startedAt` as it was then. */
+export async function startTargetIn(tx: Tx, seen: Pick<TargetRecord, 'id' | 'startedAt'>): Promise<boolean> {
+  const now = new Date()
+  const changed = await tx.syncTarget.updateMany({
+    where: { id: seen.id, state: { in: ['pending', 'running'] } },
+    data: {
+      state: 'running',
+      attempts: { increment: 1 },
+      updatedAt: now,
+      ...(seen.startedAt === null ? { startedAt: now } : {}),
+    },
+  })
+  return changed.count > 0
 }
 
 /** Back to `pending`: this attempt failed, another will come. The error is shown until then. */
@@ -194,34 +224,45 @@ export async function finishTarget(
   error: TargetFailure | null = null,
   note?: string | null,
 ): Promise<void> {
+  await store.write((tx) => finishTargetIn(tx, id, state, error, note))
+}
+
+export async function finishTargetIn(
+  tx: Tx,
+  id: string,
+  state: FinalTargetState,
+  error: TargetFailure | null,
+  note?: string | null,
+): Promise<void> {
   const now = new Date()
-  const changed = await store.write((tx) =>
-    tx.syncTarget.updateMany({
-      where: { id },
-      data: {
-        state,
-        ...failureColumns(error),
-        ...(note === undefined ? {} : { note }),
-        finishedAt: now,
-        updatedAt: now,
-      },
-    }),
-  )
+  const changed = await tx.syncTarget.updateMany({
+    where: { id },
+    data: {
+      state,
+      ...failureColumns(error),
+      ...(note === undefined ? {} : { note }),
+      finishedAt: now,
+      updatedAt: now,
+    },
+  })
   if (changed.count === 0) throw new NotFoundError('The target')
 }
 
-/** Ends those of the run's targets that have not ended: all, or of a space, or of some bindings. Answers how many. */
+/** Ends those of the run's targets that have not ended: all, or of a space, or of an instance, or some. Answers how many. */
 export async function finishOpenTargets(
   store: Store,
   syncId: string,
-  which: { spaceId?: string; instanceId?: string; bindingIds?: readonly string[] },
+  which: { spaceId?: string; instanceId?: string; bindingIds?: readonly string[]; targetIds?: readonly string[] },
   state: FinalTargetState,
   error: TargetFailure | null = null,
   note?: string | null,
 ): Promise<number> {
   const now = new Date()
-  const filters =
-    which.bindingIds === undefined ? [{}] : chunksOf(which.bindingIds).map((ids) => ({ bindingId: { in: ids } }))
+  const filters = [
+    ...chunksOf(which.bindingIds ?? []).map((ids) => ({ bindingId: { in: ids } })),
+    ...chunksOf(which.targetIds ?? []).map((ids) => ({ id: { in: ids } })),
+    ...(which.bindingIds === undefined && which.targetIds === undefined ? [{}] : []),
+  ]
   return store.write(async (tx: Tx) => {
     let count = 0
     for (const filter of filters) {

@@ -47,6 +47,8 @@ export type SyncRecord = {
   retryOf: string | null
   planOf: string | null
   workflowId: string
+  /** Started by a schedule: its workflow has a name of its own, and unchanged targets are counted, not kept. */
+  scheduled: boolean
   runId: string | null
   counts: TargetCounts
   warnings: string[]
@@ -189,6 +191,20 @@ export async function updateSync(store: Store, id: string, progress: SyncProgres
   })
 }
 
+/** Shows the phase, unless it is shown already. `seen`: the run as it was read a moment ago. */
+export async function enterPhase(
+  store: Store,
+  seen: Pick<SyncRecord, 'id' | 'phase'>,
+  phase: SyncPhase,
+): Promise<void> {
+  if (seen.phase !== phase) await updateSync(store, seen.id, { phase })
+}
+
+export async function isPauseRequested(store: Store, id: string): Promise<boolean> {
+  const row = await store.db.sync.findUnique({ where: { id }, select: { pauseRequested: true } })
+  return row?.pauseRequested === true
+}
+
 /** Adds warnings that are not there yet. */
 export async function addSyncWarnings(store: Store, id: string, warnings: readonly string[]): Promise<void> {
   if (warnings.length === 0) return
@@ -298,7 +314,7 @@ async function createSyncIn(
       acceptWarnings: input.acceptWarnings ?? false,
       retryOf: input.retryOf ?? null,
       planOf: input.planOf ?? null,
-      workflowId: input.workflowId ?? `sync-${id}`,
+      workflowId: input.workflowId ?? ownWorkflowId(id),
       counts: JSON.stringify(emptyCounts()),
       warnings: '[]',
       requestedBy: clip(input.requestedBy, 191),
@@ -329,6 +345,11 @@ async function applyAuthorizations(store: Store, tx: Tx, authorizations: readonl
   }
 }
 
+/** The name of a workflow that is started for one Sync. */
+function ownWorkflowId(syncId: string): string {
+  return `sync-${syncId}`
+}
+
 function toSync(row: Sync): SyncRecord {
   const { sealedAuthorizations, selection, counts, warnings, ...rest } = row
   return {
@@ -342,5 +363,6 @@ function toSync(row: Sync): SyncRecord {
     counts: parseJson<TargetCounts>(counts),
     warnings: parseJson<string[]>(warnings),
     hasAuthorizations: sealedAuthorizations !== null,
+    scheduled: row.workflowId !== ownWorkflowId(row.id),
   }
 }

@@ -48,6 +48,36 @@ export async function mintTokenFor(store: Store, bindingId: string, options: Tok
 }
 
 /**
+ * A token for each of the bindings that has no active one, in one transaction; by binding id. One that got its token in the
+ * meantime (the admin's own) keeps it, and that is answered. Throws NotFoundError.
+ */
+export async function mintTokensFor(store: Store, bindingIds: readonly string[]): Promise<Map<string, OpenedToken>> {
+  const minted = new Map<string, OpenedToken>()
+  for (const chunk of chunksOf(bindingIds)) {
+    const tokens = await store.write(async (tx) => {
+      const active = await activeRows(tx, chunk)
+      const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openRow(store, row) }))
+      const lacking = chunk.filter((id) => !active.has(id))
+      if (lacking.length === 0) return kept
+      const revision = await bumpRevision(store, tx)
+      const bindings = await tx.binding.findMany({
+        where: { id: { in: lacking } },
+        select: { id: true, instanceId: true },
+      })
+      if (bindings.length < new Set(lacking).size) throw new NotFoundError('The binding')
+      const made = bindings.map((binding) => {
+        const secret = mintToken('tfg')
+        return { row: newRow(store, binding, secret, { origin: 'minted', revision }), secret }
+      })
+      await tx.gatewayToken.createMany({ data: made.map(({ row }) => row) })
+      return [...kept, ...made.map(({ row, secret }) => ({ ...toToken(row), secret }))]
+    })
+    for (const token of tokens) if (token.bindingId !== null) minted.set(token.bindingId, token)
+  }
+  return minted
+}
+
+/**
  * Makes the admin's own token the active one of the binding; the same token again only changes its expiry. Throws
  * InvalidDesiredState (field token) with the reason, TokenInUseError, NotFoundError.
  */
@@ -126,6 +156,14 @@ export async function openToken(store: Store, tokenId: string): Promise<string> 
 /** Every token the binding ever had, the newest first. */
 export async function listTokensOfBinding(store: Store, bindingId: string): Promise<TokenRecord[]> {
   return (await store.db.gatewayToken.findMany({ where: { bindingId }, orderBy: { id: 'desc' } })).map(toToken)
+}
+
+/** Of these bindings: former tokens that are still good. */
+export async function listRetiringTokens(store: Store, bindingIds: readonly string[]): Promise<TokenRecord[]> {
+  const rows = await readInChunks(bindingIds, (chunk) =>
+    store.db.gatewayToken.findMany({ where: { bindingId: { in: chunk }, state: 'retiring' } }),
+  )
+  return rows.map(toToken)
 }
 
 /** A real MCP handshake through the gateway has succeeded with these. */
@@ -222,23 +260,35 @@ async function placeToken(
   const binding = await tx.binding.findUnique({ where: { id: bindingId } })
   if (binding === null) throw new NotFoundError('The binding')
   await retireActive(tx, bindingId, options.revision)
-  const id = newId()
-  const row = await tx.gatewayToken.create({
-    data: {
-      id,
-      instanceId: binding.instanceId,
-      bindingId,
-      lookupHash: store.tokenHash(secret),
-      start: visibleStart(secret),
-      sealedToken: sealToken(store, id, secret),
-      origin: options.origin,
-      state: 'active',
-      expiresAt: options.expiresAt ?? null,
-      revision: options.revision,
-      createdAt: new Date(),
-    },
-  })
+  const row = await tx.gatewayToken.create({ data: newRow(store, binding, secret, options) })
   return { ...toToken(row), secret }
+}
+
+function newRow(
+  store: Store,
+  binding: { id: string; instanceId: string },
+  secret: string,
+  options: TokenOptions & { origin: 'minted' | 'custom'; revision: number },
+): GatewayToken {
+  const id = newId()
+  return {
+    id,
+    instanceId: binding.instanceId,
+    bindingId: binding.id,
+    name: null,
+    lookupHash: store.tokenHash(secret),
+    start: visibleStart(secret),
+    sealedToken: sealToken(store, id, secret),
+    sealedHeaders: null,
+    origin: options.origin,
+    state: 'active',
+    provenAt: null,
+    expiresAt: options.expiresAt ?? null,
+    lastUsedAt: null,
+    revision: options.revision,
+    createdAt: new Date(),
+    revokedAt: null,
+  }
 }
 
 async function retireActive(tx: Tx, bindingId: string, revision: number): Promise<void> {

@@ -82,6 +82,11 @@ export function isUniqueViolation(error: unknown): boolean {
   return codeOf(error) === 'P2002'
 }
 
+/** Prisma's P2025: the row that was to be changed is not there. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === 'P2025'
+}
+
 /** A deadlock or lock wait timeout on MySQL, a busy database on SQLite: the same work may succeed when run again. */
 function isTransient(error: unknown): boolean {
   if (codeOf(error) === 'P2034') return true

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { WorkflowNotFoundError } from '@temporalio/client'
 import type { SyncRuns } from '../api/sync-runs.ts'
 import { audit, SYSTEM_ACTOR } from '../audit/events.ts'
-import { ERROR_FACTS } from '../domain/errors.ts'
 import { isClosed } from '../domain/states.ts'
 import { getPlatform } from '../store/platforms.ts'
 import type { Store } from '../store/store.ts'
@@ -84,7 +83,7 @@ async function workflowState(link: TemporalLink, workflowId: string): Promise<'r
 async function startQueued(options: Omit<ReconcilerOptions, 'signal'>, sync: SyncRecord): Promise<void> {
   const platform = await getPlatform(options.store, sync.platformId)
   const { instanceIds, spaceIds } = sync.selection
-  await options.runs.start(sync.id, {
+  await options.runs.start(sync, {
     platformId: sync.platformId,
     platformKind: platform?.kind ?? 'dify',
     action: sync.action,
@@ -101,13 +100,13 @@ async function resend(options: Omit<ReconcilerOptions, 'signal'>, seen: SyncReco
   // Looked at again: the list may be old by now, and an outdated wish must not be repeated after a newer one.
   const sync = await getSync(store, seen.id)
   if (sync === null || isClosed(sync.state)) return
-  if (sync.cancelRequested) await runs.cancel(sync.id)
-  else if (sync.pauseRequested && sync.state !== 'paused') await runs.signal(sync.id, { type: 'pause' })
-  else if (!sync.pauseRequested && sync.state === 'paused') await runs.signal(sync.id, { type: 'resume' })
+  if (sync.cancelRequested) await runs.cancel(sync)
+  else if (sync.pauseRequested && sync.state !== 'paused') await runs.signal(sync, { type: 'pause' })
+  else if (!sync.pauseRequested && sync.state === 'paused') await runs.signal(sync, { type: 'resume' })
   if (sync.state === 'waiting_for_credential') {
     const platform = await getPlatform(store, sync.platformId)
     const renewed = platform?.credentialState === 'valid' || platform?.credentialState === 'unknown'
-    if (renewed) await runs.signal(sync.id, { type: 'credentialReplaced' })
+    if (renewed) await runs.signal(sync, { type: 'credentialReplaced' })
   }
 }
 
@@ -123,7 +122,7 @@ async function closeAsLost(
     state === 'missing'
       ? 'Temporal knows this run no more: its history was lost or deleted.'
       : 'The run was ended in Temporal before it could record its outcome.'
-  const failure = { type: 'RunLost', message: `${message} ${ERROR_FACTS.RunLost.hint.en}` }
+  const failure = { type: 'RunLost', message }
   await finishOpenTargets(store, sync.id, {}, 'failed', failure)
   const counts = await countTargets(store, sync.id)
   const closed = await finishSync(store, sync.id, {

@@ -1,7 +1,12 @@
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client'
+import {
+  type Client,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowHandle,
+  WorkflowNotFoundError,
+} from '@temporalio/client'
 import { TypedSearchAttributes } from '@temporalio/common'
-import { SYNC_WORKFLOW, type SyncInput, type SyncStatus, syncWorkflowId } from '../../workflows/messages.ts'
-import type { LiveStatus, SignalOutcome, SyncRuns, SyncSignal, SyncSummary } from '../api/sync-runs.ts'
+import { SYNC_WORKFLOW, type SyncInput, type SyncStatus } from '../../workflows/messages.ts'
+import type { LiveStatus, RunRef, SignalOutcome, SyncRuns, SyncSignal, SyncSummary } from '../api/sync-runs.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
 
@@ -20,28 +25,30 @@ export function createSyncRuns(options: {
   uiUrl: () => string | null
   logger: Logger
 }): SyncRuns {
-  const onHandle = async (syncId: string, call: (client: Client) => Promise<void>): Promise<SignalOutcome> => {
+  const onHandle = async (run: RunRef, call: (handle: WorkflowHandle) => Promise<unknown>): Promise<SignalOutcome> => {
     const link = options.link()
     if (link === null) return 'unavailable'
     try {
-      await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => call(link.client))
+      await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
+        call(link.client.workflow.getHandle(run.workflowId)),
+      )
       return 'sent'
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return 'gone'
-      options.logger.warn({ syncId, reason: nameOf(error) }, 'Temporal did not take a message for a run')
+      options.logger.warn({ syncId: run.id, reason: nameOf(error) }, 'Temporal did not take a message for a run')
       return 'unavailable'
     }
   }
 
   return {
-    async start(syncId, summary) {
+    async start(run, summary) {
       const link = options.link()
       if (link === null) return 'unavailable'
-      const input: SyncInput = { syncId, searchAttributes: link.searchAttributes }
+      const input: SyncInput = { syncId: run.id, searchAttributes: link.searchAttributes }
       try {
         await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
           link.client.workflow.start(SYNC_WORKFLOW, {
-            workflowId: syncWorkflowId(syncId),
+            workflowId: run.workflowId,
             workflowIdReusePolicy: 'REJECT_DUPLICATE',
             taskQueue: options.taskQueue,
             args: [input],
@@ -52,31 +59,25 @@ export function createSyncRuns(options: {
         return 'started'
       } catch (error) {
         if (error instanceof WorkflowExecutionAlreadyStartedError) return 'started'
-        options.logger.warn({ syncId, reason: nameOf(error) }, 'Temporal did not start a run; it stays queued')
+        options.logger.warn({ syncId: run.id, reason: nameOf(error) }, 'Temporal did not start a run; it stays queued')
         return 'unavailable'
       }
     },
 
-    signal: (syncId, signal) =>
-      onHandle(syncId, (client) =>
-        client.workflow.getHandle(syncWorkflowId(syncId)).signal(signal.type, ...argsOf(signal)),
-      ),
+    signal: (run, signal) => onHandle(run, (handle) => handle.signal(signal.type, ...argsOf(signal))),
 
-    cancel: (syncId) =>
-      onHandle(syncId, async (client) => {
-        await client.workflow.getHandle(syncWorkflowId(syncId)).cancel()
-      }),
+    cancel: (run) => onHandle(run, (handle) => handle.cancel()),
 
-    async query(syncId): Promise<LiveStatus | null> {
+    async query(run): Promise<LiveStatus | null> {
       const link = options.link()
       if (link === null) return null
       try {
         return await link.client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () =>
-          link.client.workflow.getHandle(syncWorkflowId(syncId)).query<SyncStatus>('status'),
+          link.client.workflow.getHandle(run.workflowId).query<SyncStatus>('status'),
         )
       } catch (error) {
         // A live view is an extra: the store's projection is the answer without it.
-        options.logger.debug({ syncId, reason: nameOf(error) }, 'no live status')
+        options.logger.debug({ syncId: run.id, reason: nameOf(error) }, 'no live status')
         return null
       }
     },

@@ -17,12 +17,14 @@ export function installTemporalLogger(logger: Logger): void {
   })
 }
 
-/** A worker for the sync workflows. `run()` ends after `shutdown()`; activities get 20 s to come to an end. */
+/** A worker for the sync workflows. `run()` ends after `shutdown()`; activities get 5 s to come to an end, and are resumed later. */
 export async function createSyncWorker(options: {
   connection: NativeConnection
   namespace: string
   taskQueue: string
   activities: Activities
+  /** Names the worker in histories and in the Web UI. Default: the SDK's process id and host name. */
+  identity?: string
 }): Promise<Worker> {
   return await Worker.create({
     connection: options.connection,
@@ -30,11 +32,12 @@ export async function createSyncWorker(options: {
     taskQueue: options.taskQueue,
     workflowsPath: WORKFLOWS_PATH,
     activities: options.activities,
+    ...(options.identity === undefined ? {} : { identity: options.identity }),
     maxConcurrentActivityTaskExecutions: 40,
     // A cancellation reaches an activity with its heartbeat's answer: the SDK must not hold heartbeats back.
     maxHeartbeatThrottleInterval: '2 seconds',
     defaultHeartbeatThrottleInterval: '2 seconds',
-    shutdownGraceTime: '20 seconds',
-    shutdownForceTime: '30 seconds',
+    shutdownGraceTime: '5 seconds',
+    shutdownForceTime: '20 seconds',
   })
 }

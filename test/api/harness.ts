@@ -7,6 +7,7 @@ import { createEgressPolicy } from '../../src/egress/policy.ts'
 import { callTool } from '../../src/mcp/call.ts'
 import { discoverTools } from '../../src/mcp/discover.ts'
 import { createPlatform } from '../../src/platforms/registry.ts'
+import { createCallBudget } from '../../src/store/call-budget.ts'
 import { createApiKey } from '../../src/store/api-keys.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openTestStore } from '../store/test-store.ts'
@@ -62,7 +63,7 @@ export async function openTestApi(
   const deps: ApiDeps = {
     store,
     syncRuns: runs,
-    openPlatform: (target) => createPlatform(target, egress),
+    openPlatform: (target) => createPlatform(target, { egress, cozeBudget: createCallBudget(store, { intervalMs: 0 }) }),
     mcp: { discoverTools, callTool },
     egress,
     gatewaySeen: async (revision, timeoutMs) => {
@@ -131,17 +132,17 @@ function fakeRuns(): FakeRuns {
     signals: [],
     cancelled: [],
     live: null,
-    async start(syncId, summary) {
+    async start({ id: syncId }, summary) {
       if (runs.away) return 'unavailable'
       runs.started.push({ syncId, summary })
       return 'started'
     },
-    async signal(syncId, signal) {
+    async signal({ id: syncId }, signal) {
       runs.signals.push({ syncId, signal })
       return runs.away ? 'unavailable' : 'sent'
     },
-    async cancel(syncId) {
-      runs.cancelled.push(syncId)
+    async cancel({ id }) {
+      runs.cancelled.push(id)
       return 'sent'
     },
     query: async () => runs.live,

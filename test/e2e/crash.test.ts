@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDifyDatabase, type DifyTestDatabase, type TestWorkspace } from '../support/dify-database.ts'
-import { finished, type Product, startProduct, targetsOf } from '../support/product.ts'
+import { finished, type OneProcess, startProduct, targetsOf } from '../support/product.ts'
 import { manyTools, type ScriptedServer, startScriptedServer } from '../support/scripted-mcp-server.ts'
 
 /** What a crash may cost: nothing. */
@@ -8,7 +8,7 @@ import { manyTools, type ScriptedServer, startScriptedServer } from '../support/
 const INSTANCES = 12
 const WORKSPACES = 10
 
-let product: Product
+let product: OneProcess
 let dify: DifyTestDatabase
 let servers: ScriptedServer[] = []
 const workspaces: TestWorkspace[] = []

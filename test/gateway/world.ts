@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Registry } from 'prom-client'
 import { newId } from '../../src/domain/ids.ts'
 import { mintToken } from '../../src/domain/token.ts'
 import { createEgressPolicy } from '../../src/egress/policy.ts'
@@ -140,7 +141,15 @@ export type World = {
   close(): Promise<void>
 }
 
-export type WorldOptions = { limits?: Partial<GatewayLimits>; sealingKey?: Buffer; view?: MemoryView }
+export type WorldOptions = {
+  limits?: Partial<GatewayLimits>
+  sealingKey?: Buffer
+  view?: MemoryView
+  metrics?: Registry
+  monotonicMs?: () => number
+  /** Sees every request before the gateway does. */
+  before?: (req: IncomingMessage) => void
+}
 
 /** A gateway behind a real listener on 127.0.0.1, with a clock that the test moves. */
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -164,9 +173,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     ownOrigins: () => origins,
     limits: { pollIntervalMs: 20, sweepIntervalMs: 20, ...options.limits },
     now: () => clock.nowMs,
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+    ...(options.monotonicMs === undefined ? {} : { monotonicMs: options.monotonicMs }),
   })
   await gateway.start()
-  const server = createServer((req, res) => gateway.handle(req, res))
+  const server = createServer((req, res) => {
+    options.before?.(req)
+    gateway.handle(req, res)
+  })
   const port = await listen(server)
   ownPorts.add(port)
   origins.push(`http://127.0.0.1:${port}`)

@@ -16,7 +16,7 @@ import { listAudit } from '../../src/store/audit.ts'
 import { setBindingsEnabled, updateBinding } from '../../src/store/bindings.ts'
 import { createGatewayView } from '../../src/store/gateway-view.ts'
 import { deleteInstance, updateInstance } from '../../src/store/instances.ts'
-import { createGatewayJournal, listJournalEntries, purgeJournal } from '../../src/store/journal.ts'
+import { appendJournalEntries, listJournalEntries, purgeJournal } from '../../src/store/journal.ts'
 import { createManualToken, deleteManualToken } from '../../src/store/manual-tokens.ts'
 import { purgeRevoked, REPLICA_LIFE_MS, recordReplica, removeReplica, waitUntilSeen } from '../../src/store/replicas.ts'
 import { currentRevision } from '../../src/store/revision.ts'
@@ -211,15 +211,27 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
       const { bindings, instances } = await makeWorld(store, { spaces: 1, instances: 1 })
       const token = await mintTokenFor(store, one(bindings).id)
       const instanceId = one(instances).id
-      const journal = createGatewayJournal(store, { flushMs: 3_600_000 })
       const base = Date.now() - 10_000
-      for (let index = 0; index < 450; index++)
-        journal.append(entry({ at: new Date(base + index), instanceId, tokenId: token.id, method: 'm'.repeat(200) }))
-      await journal.close()
+      await appendJournalEntries(
+        store,
+        Array.from({ length: 450 }, (_, index) =>
+          entry({ at: new Date(base + index), instanceId, tokenId: token.id, method: 'm'.repeat(200) }),
+        ),
+      )
       const page = await listJournalEntries(store, { instanceId, limit: 500 })
       expect(page.items).toHaveLength(450)
       expect(page.items[0]).toMatchObject({ at: new Date(base + 449), method: 'm'.repeat(128) })
       expect((await activeToken(store, one(bindings).id))?.lastUsedAt).toEqual(new Date(base + 449))
+      const listed = async (filter: Parameters<typeof listJournalEntries>[1]) =>
+        (await listJournalEntries(store, { instanceId, limit: 500, ...filter })).items.length
+      await appendJournalEntries(store, [
+        entry({ at: new Date(base + 440), instanceId, status: 403, toolName: 'other' }),
+        entry({ at: new Date(base + 441), instanceId, status: 502, toolName: null }),
+      ])
+      expect(await listed({ status: 403 })).toBe(1)
+      expect(await listed({ status: '5xx' })).toBe(1)
+      expect(await listed({ toolName: 'other' })).toBe(1)
+      expect(await listed({ since: new Date(base + 440), until: new Date(base + 442) })).toBe(4)
       expect(await purgeJournal(store, new Date(base + 400))).toBeGreaterThanOrEqual(400)
       expect((await listJournalEntries(store, { tokenId: token.id, limit: 500 })).items).toHaveLength(50)
     })

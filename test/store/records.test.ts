@@ -649,7 +649,7 @@ describe.each(ENGINES)('records on %s', (engine) => {
       platformId: platform.id,
       name: unique('nightly'),
       selection,
-      schedule: { cron: '0 3 * * *' },
+      schedule: { action: 'sync', cron: '0 3 * * *', timezone: 'Asia/Shanghai', jitterMs: 0 },
     })
     expect(await getProfile(store, profile.id)).toEqual(profile)
     expect(await updateProfile(store, profile.id, 1, { paused: true, driftPolicy: 'heal' })).toMatchObject({

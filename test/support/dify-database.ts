@@ -1,15 +1,14 @@
 import { execFile } from 'node:child_process'
-import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
-import { DIFY_SCHEMA_SQL } from '../../demo/dify/schema.ts'
+import { createServerDatabase, type OwnClient, type Query } from './dify-server.ts'
+import { difySchemaSql, type Engine, type Shape } from './dify-shapes.ts'
 
-/** A database of Dify's newest shape on the PostgreSQL of the test machine, and the Dify side's own eyes on it. */
+/** A database of Dify's on a server of the test machine, of any shape, and the Dify side's own eyes on it. */
 
-const SERVER = { host: '127.0.0.1', port: 5432, user: 'postgres', password: '' }
 const CHECKER = fileURLToPath(new URL('../platforms/dify/dify_check.py', import.meta.url))
 
 /** Debian's own Python has PyCryptodome under this name; another Python on the PATH may not. */
@@ -33,7 +32,7 @@ export type TestWorkspace = { tenantId: string; accountId: string | null; privat
 /** A provider as Dify itself could read it: the checker's verdict, everything decrypted. */
 export type CheckedRow = { id: string; name: string; url: string; headers: Record<string, string>; tools: string[] }
 
-/** `tool_mcp_providers` as it stands. */
+/** `tool_mcp_providers` as it stands, as JSON; an older shape lacks the last ones. MySQL's booleans are made ones. */
 export type StoredRow = {
   id: string
   name: string
@@ -55,15 +54,17 @@ export type StoredRow = {
 }
 
 export type DifyTestDatabase = {
-  connection: { engine: 'postgresql'; host: string; port: number; user: string; password: string; database: string }
-  query(sql: string, values?: unknown[]): Promise<Record<string, unknown>[]>
+  engine: Engine
+  connection: { engine: Engine; host: string; port: number; user: string; password: string; database: string }
+  /** PostgreSQL's way of writing SQL, `$1` included; MySQL gets it translated as far as that goes. */
+  query: Query
   addWorkspace(workspace: NewWorkspace): Promise<TestWorkspace>
   /** The workspace's providers by name; all workspaces' without an id. */
   rows(tenantId?: string): Promise<StoredRow[]>
   /** Reads the workspace's providers with PyCryptodome, by name; rejects when Dify would stumble over one. */
   checkRows(workspace: Pick<TestWorkspace, 'tenantId' | 'privateKeyPem'>): Promise<CheckedRow[]>
   /** A client of its own, to be ended by the caller. */
-  connect(): Promise<pg.Client>
+  connect(): Promise<OwnClient>
   drop(): Promise<void>
 }
 
@@ -87,62 +88,76 @@ export function newTestKey(bits = 2048): TestKey {
   return { publicKeyPem: publicKey.trim(), privateKeyPem: privateKey.trim() }
 }
 
-export async function createDifyDatabase(options: { schemaSql?: string } = {}): Promise<DifyTestDatabase> {
-  const database = `tf_dify_${randomBytes(6).toString('hex')}`
-  await onServer(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'UTF8'`)
-  const pool = new pg.Pool({ ...SERVER, database, max: 4 })
-  pool.on('error', () => {})
-  await pool.query(options.schemaSql ?? DIFY_SCHEMA_SQL)
+export async function createDifyDatabase(
+  options: { engine?: Engine; shape?: Shape; schemaSql?: string } = {},
+): Promise<DifyTestDatabase> {
+  const { engine = 'postgresql', shape = '1.16' } = options
+  const database = await createServerDatabase(engine)
+  const { query } = database
+  await database.script(options.schemaSql ?? difySchemaSql(engine, shape))
 
   async function rows(tenantId?: string): Promise<StoredRow[]> {
-    const result = await pool.query(
-      'SELECT row_to_json(p) AS row FROM tool_mcp_providers p WHERE $1::uuid IS NULL OR tenant_id = $1 ORDER BY name, id',
-      [tenantId ?? null],
-    )
-    return result.rows.map(({ row }) => row)
+    const all = await query(`SELECT ${ROW_AS_JSON[engine]} FROM tool_mcp_providers p ORDER BY name, id`)
+    const stored = all.map((row) => asStored(row))
+    return tenantId === undefined ? stored : stored.filter((row) => row.tenant_id === tenantId)
   }
 
   return {
-    connection: { engine: 'postgresql', ...SERVER, database },
-    query: async (sql, values = []) => (await pool.query(sql, values)).rows,
+    engine,
+    connection: { engine, ...database.account, database: database.name },
+    query,
     addWorkspace: async ({ name, owner, withKey = true, publicKeyPem, status = 'normal' }) => {
       const key = testKey()
       const tenantId = randomUUID()
-      await pool.query('INSERT INTO tenants (id, name, encrypt_public_key, status) VALUES ($1, $2, $3, $4)', [
+      await query('INSERT INTO tenants (id, name, encrypt_public_key, status) VALUES ($1, $2, $3, $4)', [
         tenantId,
         name,
         withKey ? (publicKeyPem ?? key.publicKeyPem) : null,
         status,
       ])
       if (owner === null) return { tenantId, accountId: null, privateKeyPem: key.privateKeyPem }
-      const person = owner ?? { name: `Owner of ${name}`, email: `owner-${tenantId}@example.com` }
-      const accountId = randomUUID()
-      await pool.query('INSERT INTO accounts (id, name, email, status) VALUES ($1, $2, $3, $4)', [
-        accountId,
-        person.name,
-        person.email,
-        person.status ?? 'active',
-      ])
-      await pool.query('INSERT INTO tenant_account_joins (tenant_id, account_id, role) VALUES ($1, $2, $3)', [
+      const accountId = await addMember(
+        query,
         tenantId,
-        accountId,
-        person.role ?? 'owner',
-      ])
+        owner ?? { name: `Owner of ${name}`, email: `owner-${tenantId}@example.com` },
+      )
       return { tenantId, accountId, privateKeyPem: key.privateKeyPem }
     },
     rows,
     checkRows: async ({ tenantId, privateKeyPem }) => checkStoredRows(await rows(tenantId), privateKeyPem),
-    connect: async () => {
-      const client = new pg.Client({ ...SERVER, database })
-      client.on('error', () => {})
-      await client.connect()
-      return client
-    },
-    drop: async () => {
-      await pool.end()
-      await onServer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`)
-    },
+    connect: database.connect,
+    drop: database.drop,
   }
+}
+
+/** An account of its own in a workspace; answers its id. */
+export async function addMember(
+  query: Query,
+  tenantId: string,
+  person: { name: string; email: string; status?: string; role?: string },
+): Promise<string> {
+  const accountId = randomUUID()
+  await query('INSERT INTO accounts (id, name, email, status) VALUES ($1, $2, $3, $4)', [
+    accountId,
+    person.name,
+    person.email,
+    person.status ?? 'active',
+  ])
+  await query('INSERT INTO tenant_account_joins (id, tenant_id, account_id, role) VALUES ($1, $2, $3, $4)', [
+    randomUUID(),
+    tenantId,
+    accountId,
+    person.role ?? 'owner',
+  ])
+  return accountId
+}
+
+/** node-pg would make Dates of timestamps; mysql2 is told not to. */
+const ROW_AS_JSON: Record<Engine, string> = { postgresql: 'row_to_json(p) AS row', mysql: 'p.*' }
+
+function asStored(row: Record<string, unknown>): StoredRow {
+  const json = (row.row ?? { ...row, authed: row.authed === 1 }) as StoredRow
+  return { ...json }
 }
 
 export async function checkStoredRows(rows: StoredRow[], privateKeyPem: string): Promise<CheckedRow[]> {
@@ -187,15 +202,5 @@ async function runChecker<T>(options: string[], privateKeyPem: string, lines: st
       .map((line) => JSON.parse(line))
   } finally {
     await rm(directory, { recursive: true, force: true })
-  }
-}
-
-async function onServer(sql: string): Promise<void> {
-  const client = new pg.Client({ ...SERVER, database: 'postgres' })
-  await client.connect()
-  try {
-    await client.query(sql)
-  } finally {
-    await client.end()
   }
 }

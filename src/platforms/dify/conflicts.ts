@@ -1,10 +1,10 @@
 import type { ForeignObject } from '../../domain/object.ts'
-import type { ProviderRow } from './database.ts'
+import type { Neighbour } from './database.ts'
 import { describeProvider } from './provider-row.ts'
 
 /** Which of `rows` stands in the way of a provider with this identity and URL; null when none does. Pure. */
 export function findForeign(
-  rows: readonly ProviderRow[],
+  rows: readonly Neighbour[],
   own: { tenantId: string; id: string; identifier: string; urlHash: string },
 ): ForeignObject | null {
   for (const row of rows) {
@@ -13,7 +13,9 @@ export function findForeign(
     }
   }
   const others = rows.filter((row) => row.tenantId === own.tenantId && row.id !== own.id)
-  const sameIdentifier = others.find((row) => row.serverIdentifier === own.identifier)
+  const sameIdentifier = others.find(
+    (row) => row.serverIdentifier === own.identifier || row.matchedIdentifier === own.identifier,
+  )
   if (sameIdentifier !== undefined) {
     return foreign(sameIdentifier, 'identifier', `${notOurs(sameIdentifier)} the same server identifier. ${REMEDY}`)
   }
@@ -24,10 +26,10 @@ export function findForeign(
 
 const REMEDY = 'Remove it in Dify, or adopt it, then sync again.'
 
-function notOurs(row: ProviderRow): string {
+function notOurs(row: Neighbour): string {
   return `The workspace has an MCP provider ${describeProvider(row)}, not recorded as this one, with`
 }
 
-function foreign(row: ProviderRow, because: ForeignObject['because'], message: string): ForeignObject {
+function foreign(row: Neighbour, because: ForeignObject['because'], message: string): ForeignObject {
   return { remoteId: row.id, name: row.name, because, message }
 }

@@ -2,10 +2,11 @@ import type { ToolferryError } from '../../domain/errors.ts'
 
 /**
  * The seam between the adapter and a database engine: what the adapter asks of Dify's database, in its own words. Everything
- * that differs between engines (SQL, drivers, error numbers) stays behind it: postgres*.ts, and one day mysql*.ts.
+ * that differs between engines (SQL, drivers, error numbers) stays behind it: postgres*.ts and mysql*.ts.
  */
 
 export type DifyDatabase = {
+  /** `mysql` stands for MariaDB, too. */
   engine: 'postgresql' | 'mysql'
   host: string
   port: number
@@ -30,7 +31,7 @@ export type DifyTimeouts = {
   connectMs: number
   /** One statement, waiting included. */
   statementMs: number
-  /** Waiting for a row that somebody else is changing. */
+  /** Waiting for a row that somebody else is changing. MySQL counts in whole seconds. */
   rowLockMs: number
   /** Waiting for another Toolferry that is writing to the space. */
   spaceLockMs: number
@@ -43,6 +44,15 @@ export const DEFAULT_TIMEOUTS: DifyTimeouts = {
   spaceLockMs: 15_000,
 }
 
+/** How to get at one database. */
+export type DatabaseEndpoint = {
+  options: DifyDatabase
+  egress: DatabaseEgress
+  timeouts: DifyTimeouts
+  /** Told every statement's text right before it is sent (parameters are not in it): for counting. */
+  onStatement?: (text: string) => void
+}
+
 export type Column = string | number | boolean | null
 
 export type ColumnFacts = {
@@ -50,17 +60,22 @@ export type ColumnFacts = {
   column: string
   notNull: boolean
   hasDefault: boolean
+  /** In characters; null for what has no length. */
+  maxLength: number | null
   mayRead: boolean
   mayInsert: boolean
   mayUpdate: boolean
 }
 
 export type DatabaseFacts = {
+  engine: DifyDatabase['engine']
   /** "PostgreSQL 15.4" */
   server: string
   /** Connected to a standby, or a role that may only read. */
   readOnly: boolean
   encrypted: boolean
+  /** MySQL names no table and no column that the user has no right to: one that is missing may be a missing grant. */
+  hidesForbidden: boolean
   columns: ColumnFacts[]
   /** Tables of which rows may be deleted. */
   mayDelete: string[]
@@ -74,16 +89,22 @@ export type TenantRow = {
   publicKeyPem: string | null
 }
 
-export type SpaceRow = TenantRow & { person: { name: string; email: string; role: string } | null }
+export type SpaceRow = TenantRow & { person: { name: string; email: string; role: string; status: string } | null }
 
-/** A row of `tool_mcp_providers`; what an older Dify has no column for is null. */
-export type ProviderRow = {
+/** What tells whether a provider stands in the way of another one. */
+export type Neighbour = {
   id: string
   tenantId: string
   name: string
   serverIdentifier: string
-  serverUrl: string
   serverUrlHash: string
+  /** The identifier searched for that the database takes for equal to this one's: on MySQL case and accents may differ. */
+  matchedIdentifier: string | null
+}
+
+/** A row of `tool_mcp_providers`; what an older Dify has no column for is null. */
+export type ProviderRow = Neighbour & {
+  serverUrl: string
   icon: string | null
   encryptedCredentials: string | null
   authed: boolean
@@ -95,29 +116,50 @@ export type ProviderRow = {
 
 export type ProviderSearch = { ids: string[]; identifiers: string[]; urlHashes: string[] }
 
+/** What stands in a workspace, as far as it was searched for. */
+export type SpaceView = {
+  tenant: TenantRow | null
+  /** The rows with the searched ids, wherever they stand: one may be another workspace's. */
+  own: ProviderRow[]
+  /** Others of the workspace, with a searched identifier or URL. */
+  others: Neighbour[]
+}
+
+export type WriteSearch = { id: string; identifier: string; urlHash: string; names: string[] }
+
+/** Everything that one write has to know, of one moment. */
+export type WriteView = {
+  tenant: TenantRow | null
+  /** The row with the id, wherever it stands; locked until the transaction ends. */
+  own: ProviderRow | null
+  /** Others of the workspace, with the identifier or the URL. */
+  others: Neighbour[]
+  /** Which of the searched names others of the workspace have already, as the database compares names. */
+  takenNames: Set<string>
+  /** The account that new providers are filed under: the owner, else an admin, else null. */
+  ownerAccountId: string | null
+}
+
 /** One connection. Methods reject with ToolferryError, with UniqueViolation, or with the signal's reason after an abort. */
 export type DifyConnection = {
-  facts(): Promise<DatabaseFacts>
-  /** Every workspace, with its owner if it has one. */
+  /** May be some seconds old, unless asked for `fresh`. */
+  facts(options?: { fresh: boolean }): Promise<DatabaseFacts>
+  /** Every workspace, with its owner if it has one; one statement, however many there are. */
   spaces(): Promise<SpaceRow[]>
-  tenant(tenantId: string): Promise<TenantRow | null>
-  /** The account that new providers are filed under: the owner, else an admin, else null. */
-  ownerAccountId(tenantId: string): Promise<string | null>
-  /** The workspace and every provider that may matter, in one round trip. A row with one of the ids may be another workspace's. */
-  readSpace(tenantId: string, search: ProviderSearch): Promise<{ tenant: TenantRow | null; providers: ProviderRow[] }>
+  readSpace(tenantId: string, search: ProviderSearch): Promise<SpaceView>
   /** Takes the space's lock for this connection if it is free. */
   tryLockSpace(tenantId: string): Promise<boolean>
   transaction<T>(work: () => Promise<T>): Promise<T>
+  /** Inside a transaction, before a write. */
+  lookForWrite(tenantId: string, search: WriteSearch): Promise<WriteView>
   /** By id alone, wherever it stands; locked until the transaction ends. */
   lockProvider(id: string): Promise<ProviderRow | null>
-  provider(id: string): Promise<ProviderRow | null>
-  /** Other providers of the workspace with that identifier or URL. */
-  clashing(tenantId: string, exceptId: string, identifier: string, urlHash: string): Promise<ProviderRow[]>
   /** Which of `names` other providers of the workspace have already. */
   takenNames(tenantId: string, exceptId: string, names: string[]): Promise<Set<string>>
-  insertProvider(columns: Record<string, Column>): Promise<void>
-  /** Answers whether the row was there. `updated_at` is set, too. */
-  updateProvider(id: string, tenantId: string, columns: Record<string, Column>): Promise<boolean>
+  /** Answers the row as it stands then; null when it is not there. */
+  insertProvider(id: string, columns: Record<string, Column>): Promise<ProviderRow | null>
+  /** Answers the row as it stands then; null when it was not there. `updated_at` is set, too. */
+  updateProvider(id: string, tenantId: string, columns: Record<string, Column>): Promise<ProviderRow | null>
   deleteProvider(id: string, tenantId: string, identifier: string): Promise<boolean>
   /** From now on calls obey this signal. */
   obey(signal: AbortSignal): void
@@ -129,6 +171,8 @@ export type DifyConnection = {
 export type DifyEngine = {
   /** Rejects with Unavailable, CredentialRefused, InvalidDesiredState (`database.…` field), Forbidden or Timeout. */
   connect(signal: AbortSignal): Promise<DifyConnection>
+  /** Other databases of the same server that look like Dify's, as far as this user may see; the given one need not exist. */
+  otherDifyDatabases(signal: AbortSignal): Promise<string[]>
 }
 
 /** A unique key refused a write: somebody else was faster. `cause` is ours to map when a second attempt fails, too. */

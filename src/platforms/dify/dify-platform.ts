@@ -4,10 +4,11 @@ import type { Platform } from '../platform.ts'
 import { checkDify } from './check.ts'
 import type { DatabaseEgress, DifyConnection, DifyDatabase, DifyEngine, DifyTimeouts } from './database.ts'
 import { DEFAULT_TIMEOUTS } from './database.ts'
+import { mysqlDatabase } from './mysql.ts'
 import { normaliseForDify, proposeDifyIdentity } from './normalise.ts'
 import { postgresDatabase } from './postgres.ts'
 import { readSpace } from './read.ts'
-import { judgeSchema, readFault } from './schema.ts'
+import { knownSchema, readFault } from './schema.ts'
 import { toRemoteSpace } from './spaces.ts'
 import { openSpaceWriter } from './writer.ts'
 
@@ -18,6 +19,8 @@ export type DifyPlatformOptions = {
   egress: DatabaseEgress
   logger?: Logger
   timeouts?: Partial<DifyTimeouts>
+  /** See DatabaseEndpoint. */
+  onStatement?: (text: string) => void
 }
 
 /** Connections kept for the next read, and for how long. */
@@ -36,10 +39,11 @@ export function createDifyPlatform(options: DifyPlatformOptions): Platform {
 
   return {
     kind: 'dify',
-    check: ({ signal }) => checkDify(options.database, (work) => readers.use(signal, work)),
+    check: ({ signal, gatewayUrl }) =>
+      checkDify({ database: options.database, gatewayUrl }, database, (work) => readers.use(signal, work), signal),
     listSpaces: ({ signal }) =>
       readers.use(signal, async (connection) => {
-        const fault = readFault(judgeSchema(await connection.facts()))
+        const fault = readFault(await knownSchema(connection))
         if (fault !== null) throw fault
         return (await connection.spaces()).map(toRemoteSpace)
       }),
@@ -56,17 +60,13 @@ export function createDifyPlatform(options: DifyPlatformOptions): Platform {
 }
 
 function databaseFor(options: DifyPlatformOptions, timeouts: DifyTimeouts): DifyEngine {
-  switch (options.database.engine) {
+  const { database, egress, onStatement } = options
+  const endpoint = { options: database, egress, timeouts, ...(onStatement === undefined ? {} : { onStatement }) }
+  switch (database.engine) {
     case 'postgresql':
-      return postgresDatabase({ options: options.database, egress: options.egress, timeouts })
+      return postgresDatabase(endpoint)
     case 'mysql':
-      return {
-        connect: async () => {
-          throw new ToolferryError('UnsupportedVersion', 'Dify on MySQL is not supported yet; PostgreSQL is.', {
-            field: 'database.engine',
-          })
-        },
-      }
+      return mysqlDatabase(endpoint)
   }
 }
 

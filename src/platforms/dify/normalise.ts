@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { ToolferryError } from '../../domain/errors.ts'
 import type { NormalisedObject, RemoteIdentity } from '../../domain/object.ts'
+import type { McpTool } from '../../domain/tool.ts'
 import type { DesiredObject } from '../platform.ts'
 import { sanitiseTools, storableText, toolDigests } from './tools.ts'
 
@@ -33,12 +34,12 @@ export type DifyField = (typeof DIFY_FIELDS)[number]
  */
 export function normaliseForDify(desired: DesiredObject): NormalisedObject {
   const name = normaliseName(desired.name)
-  const { tools, warnings } = sanitiseTools(desired.tools)
+  const { json, digests, warnings } = normalisedTools(desired.tools)
   const fields: Record<DifyField, string> = {
     name: name.text,
     url: checkedUrl(desired.url),
     authorization: checkedHeaderValue(desired.authorization),
-    tools: JSON.stringify(tools),
+    tools: json,
     authed: 'true',
     icon: DEFAULT_ICON,
     timeout: DEFAULT_TIMEOUT_S,
@@ -48,9 +49,23 @@ export function normaliseForDify(desired: DesiredObject): NormalisedObject {
     fields,
     secretFields: ['authorization'],
     keptFields: ['name', 'icon', 'timeout', 'sse_read_timeout'],
-    tools: toolDigests(tools),
+    tools: digests,
     warnings: [...name.warnings, ...warnings],
   }
+}
+
+type NormalisedTools = { json: string; digests: Record<string, string>; warnings: string[] }
+
+/** One instance's tools go into many workspaces: the same array, which nobody changes, is sanitised once. */
+const normalised = new WeakMap<readonly McpTool[], NormalisedTools>()
+
+function normalisedTools(raw: readonly McpTool[]): NormalisedTools {
+  const known = normalised.get(raw)
+  if (known !== undefined) return known
+  const { tools, warnings } = sanitiseTools(raw)
+  const made = { json: JSON.stringify(tools), digests: toolDigests(tools), warnings }
+  normalised.set(raw, made)
+  return made
 }
 
 /**

@@ -1,12 +1,19 @@
 import { ToolferryError } from '../../domain/errors.ts'
-import { UniqueViolation } from './database.ts'
+import { type TlsMode, UniqueViolation } from './database.ts'
 
 /** PostgreSQL's and node's failures in the product's words. Nothing of the server's own text goes on except names of tables. */
 
 /** Certificate faults as node reports them. */
-const CERTIFICATE_CODES = /^(ERR_TLS_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(VERIFY|GET_ISSUER))/
+export const CERTIFICATE_CODES = /^(ERR_TLS_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(VERIFY|GET_ISSUER))/
 
-export type FailureContext = { host: string; port: number; user: string; database: string; phase: 'connect' | 'query' }
+export type FailureContext = {
+  host: string
+  port: number
+  user: string
+  database: string
+  tls?: TlsMode
+  phase: 'connect' | 'query'
+}
 
 /** A ToolferryError, or a UniqueViolation that the writer may get over. */
 export function mapPostgresError(thrown: unknown, context: FailureContext): ToolferryError | UniqueViolation {
@@ -35,7 +42,7 @@ export function mapPostgresError(thrown: unknown, context: FailureContext): Tool
   }
   if (message === 'Query read timeout') return fail('Timeout', `The database at ${at} did not answer in time.`)
   if (context.phase === 'connect') {
-    const why = code === '' ? 'it does not answer as PostgreSQL does' : code
+    const why = code === '' ? 'it does not answer as PostgreSQL does; is it MySQL?' : code
     return fail(
       'Unavailable',
       `The database at ${at} could not be reached (${why}). Check host and port, and that the port is published.`,
@@ -119,7 +126,7 @@ function deniedName(message: string): string {
   return name === null ? 'one of Dify’s tables' : `${name[1]} ${name[2]}`
 }
 
-function textOf(thrown: unknown, key: string): string {
+export function textOf(thrown: unknown, key: string): string {
   if (typeof thrown !== 'object' || thrown === null) return ''
   const value = (thrown as Record<string, unknown>)[key]
   return typeof value === 'string' ? value : ''

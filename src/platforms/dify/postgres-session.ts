@@ -1,17 +1,9 @@
-import { isIP, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { ToolferryError } from '../../domain/errors.ts'
-import type { DatabaseEgress, DifyDatabase, DifyTimeouts } from './database.ts'
+import type { DatabaseEndpoint, DifyDatabase } from './database.ts'
+import { CANCEL_GRACE_MS, dialDatabase, serverName, throwIfAborted } from './dial.ts'
 import { mapPostgresError } from './postgres-errors.ts'
-
-/** How long a cancelled statement may take to end before the connection is cut. */
-const CANCEL_GRACE_MS = 3_000
-
-export type PostgresEndpoint = {
-  options: DifyDatabase
-  egress: DatabaseEgress
-  timeouts: DifyTimeouts
-}
 
 export type Rows = Record<string, unknown>[]
 
@@ -19,7 +11,7 @@ export type Rows = Record<string, unknown>[]
  * Opens a session: checks where it leads, connects within `timeouts.connectMs`, obeys the signal meanwhile, sets its timeouts
  * and UTC. `prefer` falls back to plain text when the server has no TLS.
  */
-export async function openPostgresSession(endpoint: PostgresEndpoint, signal: AbortSignal): Promise<PostgresSession> {
+export async function openPostgresSession(endpoint: DatabaseEndpoint, signal: AbortSignal): Promise<PostgresSession> {
   const { tls } = endpoint.options
   try {
     return await openWith(endpoint, tls !== 'disable', signal)
@@ -29,18 +21,7 @@ export async function openPostgresSession(endpoint: PostgresEndpoint, signal: Ab
   }
 }
 
-/** Throws what the aborted call should reject with: the signal's reason, or Timeout when a timer ran out. */
-export function throwIfAborted(signal: AbortSignal): void {
-  if (!signal.aborted) return
-  const { reason } = signal
-  if (reason instanceof DOMException && reason.name === 'TimeoutError') {
-    throw new ToolferryError('Timeout', 'The call took too long and was ended.', { cause: reason })
-  }
-  throw reason
-}
-
-async function openWith(endpoint: PostgresEndpoint, encrypted: boolean, signal: AbortSignal): Promise<PostgresSession> {
-  throwIfAborted(signal)
+async function openWith(endpoint: DatabaseEndpoint, encrypted: boolean, signal: AbortSignal): Promise<PostgresSession> {
   const { client, socket } = await connectClient(endpoint, encrypted, signal)
   const session = new PostgresSession(endpoint, client, socket, encrypted, signal)
   try {
@@ -52,56 +33,45 @@ async function openWith(endpoint: PostgresEndpoint, encrypted: boolean, signal: 
   }
 }
 
-async function connectClient(
-  endpoint: PostgresEndpoint,
+function connectClient(
+  endpoint: DatabaseEndpoint,
   encrypted: boolean,
   signal: AbortSignal,
 ): Promise<{ client: pg.Client; socket: Socket }> {
-  const { options, egress, timeouts } = endpoint
-  const socket = new Socket()
-  const cut = (): void => void socket.destroy()
-  const timer = setTimeout(
-    () => socket.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' })),
-    timeouts.connectMs,
+  const { options, timeouts } = endpoint
+  return dialDatabase(
+    endpoint,
+    signal,
+    async (socket, address) => {
+      const client = new pg.Client({
+        host: address,
+        port: options.port,
+        user: options.user,
+        database: options.database,
+        // A function, so that the driver looks neither into the environment nor into a password file.
+        password: () => options.password,
+        ssl: encrypted ? tlsOptions(options) : false,
+        application_name: 'toolferry',
+        keepAlive: true,
+        query_timeout: timeouts.statementMs + CANCEL_GRACE_MS,
+        stream: () => socket,
+      })
+      // Without a listener the loss of an idle connection would end the process; the next call finds out.
+      client.on('error', () => socket.destroy())
+      await client.connect()
+      return { client, socket }
+    },
+    (error) => mapPostgresError(error, { ...options, phase: 'connect' }),
   )
-  signal.addEventListener('abort', cut, { once: true })
-  try {
-    egress.checkHost(options.host, options.port, 'database.host')
-    const address = await egress.checkedLookup?.(options.host, options.port, 'database.host')
-    throwIfAborted(signal)
-    const client = new pg.Client({
-      host: address?.address ?? options.host,
-      port: options.port,
-      user: options.user,
-      database: options.database,
-      // A function, so that the driver looks neither into the environment nor into a password file.
-      password: () => options.password,
-      ssl: encrypted ? tlsOptions(options) : false,
-      application_name: 'toolferry',
-      keepAlive: true,
-      query_timeout: timeouts.statementMs + CANCEL_GRACE_MS,
-      stream: () => socket,
-    })
-    // Without a listener the loss of an idle connection would end the process; the next call finds out.
-    client.on('error', () => socket.destroy())
-    await client.connect()
-    return { client, socket }
-  } catch (error) {
-    socket.destroy()
-    throwIfAborted(signal)
-    throw mapPostgresError(error, { ...options, phase: 'connect' })
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', cut)
-  }
 }
 
 function tlsOptions(options: DifyDatabase): pg.ConnectionConfig['ssl'] {
+  const servername = serverName(options)
   return {
     rejectUnauthorized: options.tls === 'verify-full',
     // The connection goes to a checked address; the certificate must be of the name.
     host: options.host,
-    ...(isIP(options.host) === 0 ? { servername: options.host } : {}),
+    ...(servername === undefined ? {} : { servername }),
   }
 }
 
@@ -117,14 +87,16 @@ function mayWorkWithoutTls(error: unknown): boolean {
  */
 export class PostgresSession {
   readonly encrypted: boolean
-  readonly #endpoint: PostgresEndpoint
+  /** Told what a statement failed with. */
+  onFailure: (error: unknown) => void = () => {}
+  readonly #endpoint: DatabaseEndpoint
   readonly #client: pg.Client
   readonly #socket: Socket
   #signal: AbortSignal
   #processId = 0
   #inDoubt = false
 
-  constructor(endpoint: PostgresEndpoint, client: pg.Client, socket: Socket, encrypted: boolean, signal: AbortSignal) {
+  constructor(endpoint: DatabaseEndpoint, client: pg.Client, socket: Socket, encrypted: boolean, signal: AbortSignal) {
     this.#endpoint = endpoint
     this.#client = client
     this.#socket = socket
@@ -140,21 +112,17 @@ export class PostgresSession {
     this.#signal = signal
   }
 
-  get signal(): AbortSignal {
-    return this.#signal
-  }
-
-  get timeouts(): DifyTimeouts {
-    return this.#endpoint.timeouts
-  }
-
   /** Set by statement, not by start-up options: connection poolers refuse the latter. */
   async setUp(): Promise<void> {
+    // A writer that stands still (a suspended machine) keeps its space's lock as long as its session lives: PostgreSQL ends that
+    // session in a transaction and, since version 14, also between two.
     const { statementMs, rowLockMs } = this.#endpoint.timeouts
     const [row] = await this.query(
       `SELECT pg_backend_pid() AS pid,
               set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false),
-              set_config('idle_in_transaction_session_timeout', $3, false), set_config('TimeZone', 'UTC', false)`,
+              set_config('idle_in_transaction_session_timeout', $3, false), set_config('TimeZone', 'UTC', false),
+              CASE WHEN current_setting('idle_session_timeout', true) IS NOT NULL
+                   THEN set_config('idle_session_timeout', $3, false) END`,
       [String(statementMs), String(rowLockMs), String(2 * statementMs)],
     )
     this.#processId = Number(row?.pid ?? 0)
@@ -215,6 +183,7 @@ export class PostgresSession {
 
   async #run(text: string, values: unknown[], signal: AbortSignal | null): Promise<{ rows: Rows; count: number }> {
     if (signal !== null) throwIfAborted(signal)
+    this.#endpoint.onStatement?.(text)
     const canceller = new AbortController()
     let cutTimer: NodeJS.Timeout | undefined
     const abort = (): void => {
@@ -229,6 +198,7 @@ export class PostgresSession {
     } catch (error) {
       if (signal !== null) throwIfAborted(signal)
       const mapped = mapPostgresError(error, { ...this.#endpoint.options, phase: 'query' })
+      this.onFailure(mapped)
       if (mapped instanceof ToolferryError && mapped.type === 'Timeout' && !isSqlError(error)) {
         this.#inDoubt = true
         this.#socket.destroy()

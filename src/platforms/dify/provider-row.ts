@@ -1,6 +1,6 @@
 import { ToolferryError } from '../../domain/errors.ts'
 import type { ObservedObject } from '../../domain/object.ts'
-import type { ProviderRow } from './database.ts'
+import type { Neighbour, ProviderRow } from './database.ts'
 import type { WorkspaceKey } from './encryption.ts'
 import { encryptionFault } from './encryption.ts'
 import type { DifyField } from './normalise.ts'
@@ -164,6 +164,6 @@ function isBrokenIcon(icon: string | null): boolean {
 }
 
 /** Names a row for an error message. */
-export function describeProvider(row: ProviderRow): string {
+export function describeProvider(row: Neighbour): string {
   return `«${row.name}» (identifier “${row.serverIdentifier}”)`
 }

@@ -1,5 +1,5 @@
 import { ToolferryError } from '../../domain/errors.ts'
-import type { ColumnFacts, DatabaseFacts } from './database.ts'
+import type { ColumnFacts, DatabaseFacts, DifyConnection } from './database.ts'
 
 /** What this database of Dify can do, judged by its columns and privileges, never by a version number (dify.md §1.1). */
 
@@ -30,6 +30,9 @@ const PROVIDER_COLUMNS = [
 
 /** Columns that came after 1.6.0. */
 const LATER_PROVIDER_COLUMNS = ['timeout', 'sse_read_timeout', 'encrypted_headers', 'identity_mode'] as const
+/** Dify knows MySQL since 1.10.1: these are always there. */
+const MYSQL_PROVIDER_COLUMNS = ['timeout', 'sse_read_timeout', 'encrypted_headers'] as const
+
 export type LaterColumn = (typeof LATER_PROVIDER_COLUMNS)[number]
 
 /** Alembic heads of releases (dify.md §1.2); for display only. */
@@ -58,9 +61,13 @@ const RELEASES: Record<string, string> = {
 
 export type DifySchema = {
   facts: DatabaseFacts
-  /** "1.15 or newer" */
+  /** "1.16.0", "1.15 or newer" */
   difyRange: string
   has(column: LaterColumn): boolean
+  /** A 1.9, whose calls are overridden by whatever stands in `encrypted_credentials` (dify.md §3.2). */
+  mayBe19: boolean
+  /** `identity_mode` without its default: it must be given. */
+  wantsIdentityMode: boolean
   missingTables: string[]
   /** As "table.column". */
   missingColumns: string[]
@@ -71,32 +78,56 @@ export type DifySchema = {
   missingWritePrivileges: string[]
 }
 
+/** The schema as far as it is known already; one that cannot be used is looked at again, since somebody may have helped. */
+export async function knownSchema(connection: DifyConnection): Promise<DifySchema> {
+  const known = judgeSchema(await connection.facts())
+  return writeFault(known) === null ? known : judgeSchema(await connection.facts({ fresh: true }))
+}
+
 export function judgeSchema(facts: DatabaseFacts): DifySchema {
   const byTable = Map.groupBy(facts.columns, (column) => column.table)
   const columnsOf = (table: string): ColumnFacts[] => byTable.get(table) ?? []
-  const wanted: Record<string, readonly string[]> = { ...READ_COLUMNS, [PROVIDERS]: PROVIDER_COLUMNS }
   const providerColumns = columnsOf(PROVIDERS)
+  const providerColumn = (name: string): ColumnFacts | undefined =>
+    providerColumns.find(({ column }) => column === name)
+  const has = (column: LaterColumn): boolean => providerColumn(column) !== undefined
+  const mysqlOnly = facts.engine === 'mysql' ? MYSQL_PROVIDER_COLUMNS : []
+  const wanted: Record<string, readonly string[]> = {
+    ...READ_COLUMNS,
+    [PROVIDERS]: [...PROVIDER_COLUMNS, ...mysqlOnly],
+  }
   const known = new Set<string>([...PROVIDER_COLUMNS, ...LATER_PROVIDER_COLUMNS])
-  const has = (column: LaterColumn): boolean => providerColumns.some((found) => found.column === column)
-  const used = [...PROVIDER_COLUMNS, ...LATER_PROVIDER_COLUMNS.filter((column) => column !== 'identity_mode')]
-  const usedFound = providerColumns.filter((found) => (used as string[]).includes(found.column))
+  const wantsIdentityMode = isRequired(providerColumn('identity_mode'))
+  const used: string[] = [
+    ...PROVIDER_COLUMNS,
+    ...LATER_PROVIDER_COLUMNS.filter((column) => column !== 'identity_mode' || wantsIdentityMode),
+  ]
+  const usedFound = providerColumns.filter((found) => used.includes(found.column))
+
+  const missingTables = Object.keys(wanted).filter((table) => !byTable.has(table))
+  const missing = Object.entries(wanted).flatMap(([table, columns]) => {
+    const names = columns.filter((column) => !columnsOf(table).some((found) => found.column === column))
+    return names.length === 0 ? [] : [{ table, names, all: names.length === columns.length }]
+  })
+  // Where the database hides what is forbidden, a Dify that has some of it has all of it.
+  const hidden = facts.hidesForbidden && missingTables.length < Object.keys(wanted).length ? missing : []
 
   return {
     facts,
-    difyRange: difyRange(has),
+    difyRange: difyRange(facts, has, providerColumn('server_identifier')),
     has,
-    missingTables: Object.keys(wanted).filter((table) => !byTable.has(table)),
-    missingColumns: Object.entries(wanted).flatMap(([table, columns]) =>
-      byTable.has(table)
-        ? columns
-            .filter((column) => !columnsOf(table).some((found) => found.column === column))
-            .map((column) => `${table}.${column}`)
-        : [],
-    ),
+    mayBe19: mayBe19(facts, has),
+    wantsIdentityMode,
+    missingTables: hidden.length > 0 ? [] : missingTables,
+    missingColumns:
+      hidden.length > 0
+        ? []
+        : missing.flatMap(({ table, names }) => (byTable.has(table) ? names.map((name) => `${table}.${name}`) : [])),
     unknownRequired: providerColumns
-      .filter((found) => !known.has(found.column) && found.notNull && !found.hasDefault)
+      .filter((found) => !known.has(found.column) && isRequired(found))
       .map((found) => found.column),
     missingReadPrivileges: [
+      ...hidden.map(({ table, names, all }) => `SELECT on ${table}${all ? '' : ` (${names.join(', ')})`}`),
       ...Object.entries(READ_COLUMNS).map(([table, columns]) =>
         missingGrant(
           'SELECT',
@@ -117,8 +148,7 @@ export function judgeSchema(facts: DatabaseFacts): DifySchema {
 
 /** "Dify 1.16.0 (schema), PostgreSQL 15.4" */
 export function describeVersion(schema: DifySchema): string {
-  const release = RELEASES[schema.facts.alembicVersion ?? '']
-  return `Dify ${release ?? schema.difyRange} (schema), ${schema.facts.server}`
+  return `Dify ${schema.difyRange} (schema), ${schema.facts.server}`
 }
 
 /** Why this database cannot even be read, or null. */
@@ -134,7 +164,7 @@ export function readFault(schema: DifySchema): ToolferryError | null {
   if (schema.missingColumns.length > 0) {
     return new ToolferryError(
       'UnsupportedVersion',
-      `This Dify is not supported: its database lacks ${schema.missingColumns.join(', ')}. Dify 1.9 and later are supported.`,
+      `This Dify is not supported: its database lacks ${schema.missingColumns.join(', ')}. Dify 1.6 and later are supported.`,
     )
   }
   return grantFault(schema.missingReadPrivileges)
@@ -151,12 +181,6 @@ export function writeFault(schema: DifySchema): ToolferryError | null {
         'Toolferry does not know. Give the column a default, or use a newer Toolferry.',
     )
   }
-  if (!schema.has('encrypted_headers')) {
-    return new ToolferryError(
-      'UnsupportedVersion',
-      `Dify ${schema.difyRange} cannot send an Authorization header to MCP servers. Upgrade Dify to 1.9 or later.`,
-    )
-  }
   if (schema.facts.readOnly) {
     return new ToolferryError(
       'InvalidDesiredState',
@@ -167,15 +191,53 @@ export function writeFault(schema: DifySchema): ToolferryError | null {
   return grantFault(schema.missingWritePrivileges)
 }
 
+/** Why a provider with this Authorization (empty: none) cannot be written here, or null (dify.md §3.2). */
+export function headerFault(schema: DifySchema, authorization: string): ToolferryError | null {
+  if (authorization === '' || schema.has('encrypted_headers')) return null
+  return new ToolferryError(
+    'UnsupportedVersion',
+    `This is Dify ${schema.difyRange}, and a header needs Dify 1.9 or newer: it cannot send the gateway its token. Upgrade Dify, then sync again.`,
+  )
+}
+
 function grantFault(missing: string[]): ToolferryError | null {
   if (missing.length === 0) return null
   return new ToolferryError('Forbidden', `The database user lacks ${missing.join('; ')}. Grant it, then try again.`)
 }
 
-function difyRange(has: (column: LaterColumn) => boolean): string {
-  if (has('identity_mode')) return '1.15 or newer'
-  if (has('encrypted_headers')) return '1.9 – 1.14'
-  return has('timeout') ? '1.8' : '1.6 – 1.7'
+/** By the columns; by the release, where the migration's head is known and does not contradict them. */
+function difyRange(
+  facts: DatabaseFacts,
+  has: (column: LaterColumn) => boolean,
+  identifier: ColumnFacts | undefined,
+): string {
+  const release = RELEASES[facts.alembicVersion ?? '']
+  const byColumns = ((): string => {
+    if (has('identity_mode')) return '1.15 or newer'
+    if (has('encrypted_headers')) return facts.engine === 'mysql' ? '1.10.1 – 1.14' : '1.9 – 1.14'
+    if (has('timeout')) return '1.8'
+    return identifier?.maxLength === 24 ? '1.6' : '1.7'
+  })()
+  return release !== undefined && fits(minorOf(release), byColumns) ? release : byColumns
+}
+
+function fits(minor: number, byColumns: string): boolean {
+  const [low = 0, high = low] = [...byColumns.matchAll(/1\.(\d+)/g)].map((match) => Number(match[1]))
+  return minor >= low && (byColumns.endsWith('newer') || minor <= high)
+}
+
+function mayBe19(facts: DatabaseFacts, has: (column: LaterColumn) => boolean): boolean {
+  if (has('identity_mode') || !has('encrypted_headers') || facts.engine === 'mysql') return false
+  const release = RELEASES[facts.alembicVersion ?? '']
+  return release === undefined || minorOf(release) < 10
+}
+
+function minorOf(release: string): number {
+  return Number(release.split('.')[1])
+}
+
+function isRequired(column: ColumnFacts | undefined): boolean {
+  return column?.notNull === true && !column.hasDefault
 }
 
 function missingGrant(

@@ -52,13 +52,27 @@ export function judgeTenant(tenant: TenantRow | null): JudgedTenant {
 }
 
 export function toRemoteSpace(row: SpaceRow): RemoteSpace {
+  const { person } = row
+  // A workspace whose owner is banned or gone still works; a person should know all the same.
+  const away = person === null || person.status === 'active' ? '' : ` (${person.status})`
   return {
     remoteId: row.id,
     name: row.name,
-    ownerName: row.person?.name ?? null,
-    ownerEmail: row.person?.email ?? null,
-    role: row.person?.role ?? null,
+    ownerName: person?.name ?? null,
+    ownerEmail: person?.email ?? null,
+    role: person === null ? null : `${person.role}${away}`,
     archived: row.status === 'archive',
-    problem: judgeTenant(row).fault?.message ?? null,
+    problem: isTenantId(row.id)
+      ? (judgeTenant(row).fault?.message ?? null)
+      : `The workspace «${row.name}» has an id that is not one of Dify’s (a UUID), so nothing is written there.`,
   }
+}
+
+/** In a few words, for lists: why a workspace cannot be written to; null when it can. */
+export function shortReason(row: TenantRow): string | null {
+  if (!isTenantId(row.id)) return 'odd id'
+  if (judgeTenant(row).fault === null) return null
+  if (row.status === 'archive') return 'archived'
+  if (row.status !== 'normal') return `status “${row.status}”`
+  return row.publicKeyPem === null || row.publicKeyPem.trim() === '' ? 'no key' : 'unusable key'
 }

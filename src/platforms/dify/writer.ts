@@ -3,7 +3,7 @@ import { ToolferryError } from '../../domain/errors.ts'
 import type { RemoteIdentity } from '../../domain/object.ts'
 import type { AppliedObject, PlatformChange, SpaceRef, SpaceWriter, WriteOptions } from '../platform.ts'
 import { findForeign } from './conflicts.ts'
-import type { Column, DifyConnection, DifyTimeouts, ProviderRow } from './database.ts'
+import type { Column, DifyConnection, DifyTimeouts, ProviderRow, WriteView } from './database.ts'
 import { UniqueViolation } from './database.ts'
 import type { WorkspaceKey } from './encryption.ts'
 import { encryptToken } from './encryption.ts'
@@ -16,11 +16,14 @@ import {
   observeProvider,
 } from './provider-row.ts'
 import type { DifySchema } from './schema.ts'
-import { judgeSchema, writeFault } from './schema.ts'
+import { headerFault, knownSchema, writeFault } from './schema.ts'
 import { isTenantId, judgeTenant } from './spaces.ts'
 
 const LOCK_POLL_MS = 100
 const NAME_ATTEMPTS = 200
+
+/** How many of them are looked for along with everything else; more cost a statement of their own. */
+const FIRST_NAMES = 10
 
 /** Stands for "nobody": Dify shows such a provider's author as Anonymous (dify.md §1.4). */
 const NO_ACCOUNT = '00000000-0000-0000-0000-000000000000'
@@ -41,7 +44,7 @@ export async function openSpaceWriter(
   options: WriteOptions,
 ): Promise<SpaceWriter> {
   try {
-    const schema = judgeSchema(await connection.facts())
+    const schema = await knownSchema(connection)
     const fault = writeFault(schema) ?? (isTenantId(space.remoteId) ? null : judgeTenant(null).fault)
     if (fault !== null) throw fault
     const tenantId = space.remoteId.toLowerCase()
@@ -105,42 +108,48 @@ function applyOnce(space: Space, change: PlatformChange): Promise<AppliedObject>
   const identity = checkedIdentity(change.identity)
   const url = fieldOf(desired.fields, 'url')
   return connection.transaction(async () => {
-    const { key, fault } = judgeTenant(await connection.tenant(tenantId))
+    const view = await connection.lookForWrite(tenantId, {
+      id: identity.id,
+      identifier: identity.key,
+      urlHash: urlHash(url),
+      names: candidateNames(fieldOf(desired.fields, 'name'), FIRST_NAMES),
+    })
+    const { key, fault } = judgeTenant(view.tenant)
     if (fault !== null) throw fault
-    const row = await connection.lockProvider(identity.id)
-    const own = row?.tenantId === tenantId ? row : null
+    const own = view.own?.tenantId === tenantId ? view.own : null
 
     const wanted = change.fieldsToWrite(own === null ? null : observeProvider(own, key, url))
     const fields = own === null ? Object.keys(desired.fields) : wanted
     if (own !== null && fields.length === 0) return applied(own, key, url, false)
 
-    await refuseForeign(space, row, { ...identity, key: own?.serverIdentifier ?? identity.key }, own, fields, url)
+    const headerless = fields.includes('authorization')
+      ? headerFault(schema, fieldOf(desired.fields, 'authorization'))
+      : null
+    if (headerless !== null) throw headerless
+    refuseForeign(tenantId, view, { ...identity, key: own?.serverIdentifier ?? identity.key }, own, fields, url)
     const values = columnsFor({ fields, desired: desired.fields, own, key, schema })
-    if (fields.includes('name')) values.name = await freeName(space, identity.id, fieldOf(desired.fields, 'name'))
+    if (fields.includes('name')) values.name = await freeName(space, view, identity.id, fieldOf(desired.fields, 'name'))
 
+    let written: ProviderRow | null
     if (own === null) {
       if (!IDENTIFIER.test(identity.key)) {
         throw new ToolferryError('Bug', 'The identifier of a new Dify provider is not of the form that Dify takes.')
       }
-      const userId = (await connection.ownerAccountId(tenantId)) ?? NO_ACCOUNT
       await options.fence()
-      await connection.insertProvider({
-        id: identity.id,
+      written = await connection.insertProvider(identity.id, {
         tenant_id: tenantId,
-        user_id: userId,
+        user_id: view.ownerAccountId ?? NO_ACCOUNT,
         server_identifier: identity.key,
         encrypted_credentials: '{}',
+        ...(schema.wantsIdentityMode ? { identity_mode: 'off' } : {}),
         ...values,
       })
+      if (written === null) throw new ToolferryError('Bug', 'The provider is not there after it was written.')
     } else {
       await options.fence()
-      if (!(await connection.updateProvider(own.id, tenantId, values))) {
-        throw new ToolferryError('Unavailable', 'The provider changed while it was being written.')
-      }
+      written = await connection.updateProvider(own.id, tenantId, values)
+      if (written === null) throw new ToolferryError('Unavailable', 'The provider changed while it was being written.')
     }
-
-    const written = await connection.provider(identity.id)
-    if (written === null) throw new ToolferryError('Bug', 'The provider is not there after it was written.')
     assertWellWritten(written, key, desired.fields, fields)
     return applied(written, key, url, true)
   })
@@ -165,21 +174,19 @@ function removeProvider(space: Space, identity: RemoteIdentity): Promise<void> {
   })
 }
 
-async function refuseForeign(
-  space: Space,
-  row: ProviderRow | null,
+function refuseForeign(
+  tenantId: string,
+  view: WriteView,
   identity: { id: string; key: string },
   own: ProviderRow | null,
   fields: readonly string[],
   url: string,
-): Promise<void> {
-  const hash = urlHash(url)
-  const others = await space.connection.clashing(space.tenantId, identity.id, identity.key, hash)
-  const foreign = findForeign(row === null ? others : [row, ...others], {
-    tenantId: space.tenantId,
+): void {
+  const foreign = findForeign(view.own === null ? view.others : [view.own, ...view.others], {
+    tenantId,
     id: identity.id,
     identifier: identity.key,
-    urlHash: hash,
+    urlHash: urlHash(url),
   })
   if (foreign === null) return
   // A provider that stays at its own URL is not disturbed by who else wants this one.
@@ -208,6 +215,7 @@ function columnsFor(input: {
         columns.server_url_hash = urlHash(value)
         break
       case 'authorization':
+        if (!schema.has('encrypted_headers')) break
         columns.encrypted_headers = mergeAuthorization(
           own?.encryptedHeaders ?? null,
           value === '' ? null : encryptToken(key, value),
@@ -233,15 +241,21 @@ function columnsFor(input: {
   if (
     own !== null &&
     touchesAccess &&
-    mustResetCredentials(own.encryptedCredentials, { urlChanged, mayBe19: !schema.has('identity_mode') })
+    mustResetCredentials(own.encryptedCredentials, { urlChanged, mayBe19: schema.mayBe19 })
   ) {
     columns.encrypted_credentials = '{}'
   }
   return columns
 }
 
-async function freeName(space: Space, id: string, name: string): Promise<string> {
-  const candidates = Array.from({ length: NAME_ATTEMPTS }, (_, i) => numberedName(name, i + 1))
+function candidateNames(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => numberedName(name, i + 1))
+}
+
+async function freeName(space: Space, view: WriteView, id: string, name: string): Promise<string> {
+  const first = candidateNames(name, FIRST_NAMES).find((candidate) => !view.takenNames.has(candidate))
+  if (first !== undefined) return first
+  const candidates = candidateNames(name, NAME_ATTEMPTS)
   const taken = await space.connection.takenNames(space.tenantId, id, candidates)
   const free = candidates.find((candidate) => !taken.has(candidate))
   if (free === undefined) {

@@ -246,11 +246,6 @@ describe('privileges', () => {
 describe('other shapes of the table', () => {
   it.each([
     [
-      'encrypted_headers',
-      /cannot send an Authorization header.*1\.9/,
-      'ALTER TABLE tool_mcp_providers DROP COLUMN encrypted_headers, DROP COLUMN identity_mode',
-    ],
-    [
       'a column of a fork',
       /wants a value for encrypted_proxy/,
       'ALTER TABLE tool_mcp_providers ADD COLUMN encrypted_proxy text NOT NULL',
@@ -370,13 +365,4 @@ describe('mapPostgresError', () => {
     const denied = Object.assign(new Error('permission denied for table tool_mcp_providers'), { code: '42501' })
     expect(mapPostgresError(denied, context).message).toContain('table tool_mcp_providers')
   })
-})
-
-it('refuses MySQL with the reason, for now', async () => {
-  const platform = openPlatform(db, { engine: 'mysql' })
-  expect((await platform.check({ signal: never() })).error).toMatchObject({
-    type: 'UnsupportedVersion',
-    field: 'database.engine',
-  })
-  await platform.close()
 })

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """An independent reader of what Toolferry writes for Dify, with PyCryptodome instead of our own code (dify.md 2.6).
 
-dify_check.py PRIVATE.pem < rows.jsonl             row_to_json of tool_mcp_providers -> one JSON verdict a row; fails on the first bad one
+dify_check.py PRIVATE.pem < rows.jsonl             rows of tool_mcp_providers as JSON (of either engine) -> one JSON verdict a row; fails on the first bad one
 dify_check.py --decrypt PRIVATE.pem < tokens.txt   one encrypted value a line -> {"text": …} or {"error": …} a line
 """
 import base64
@@ -53,6 +53,12 @@ def check_row(key, row):
     assert icon["content"] and icon["background"]
     assert 0 < len(row["name"]) <= 40
     assert re.fullmatch(r"[a-z0-9_-]{1,24}", row["server_identifier"])
+    for column in ("id", "tenant_id", "user_id"):
+        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", row[column]), column
+    assert row["authed"] in (True, False, 1, 0)
+    assert row.get("identity_mode", "off") in ("off", "idp_token"), "identity_mode"
+    for column in ("timeout", "sse_read_timeout"):
+        assert column not in row or row[column] > 0, column
     credentials = row.get("encrypted_credentials")
     assert credentials is None or isinstance(json.loads(credentials), dict)
     return {"id": row["id"], "name": row["name"], "url": url, "headers": headers, "tools": check_tools(row["tools"])}

@@ -1,0 +1,146 @@
+import { availableParallelism, cpus, loadavg } from 'node:os'
+import { parseArgs } from 'node:util'
+import { type Contestant, startContestants } from './contestants.ts'
+import { createLoad, type Load, type Round } from './load.ts'
+import { startScript } from './process.ts'
+import { measureRevocation } from './revocation.ts'
+import { measureStreams } from './streams.ts'
+
+/** `npm run bench:gateway -- [--rounds 5] [--seconds 2] [--only "nginx,toolferry gateway"] [--skip streams,revocation]` */
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '2' },
+    only: { type: 'string' },
+    skip: { type: 'string', default: '' },
+  },
+})
+const rounds = Number(values.rounds)
+const seconds = Number(values.seconds)
+const only = values.only?.split(',') ?? null
+const skip = values.skip.split(',')
+
+const SCENARIOS = [
+  { title: '1 KB POST, c = 1', bytes: 1_024, connections: 1 },
+  { title: '1 KB POST, c = 16', bytes: 1_024, connections: 16 },
+  { title: '1 KB POST, c = 64', bytes: 1_024, connections: 64 },
+  { title: '64 KB POST, c = 16', bytes: 65_536, connections: 16 },
+]
+const WARM_UP_S = 1
+
+const print = (line = '') => process.stdout.write(`${line}\n`)
+
+const upstream = await startScript('upstream.ts')
+const contestants = await startContestants(upstream.port, only)
+try {
+  const load = await createLoad()
+  const [cpu] = cpus()
+  print(
+    `Node ${process.version}, ${availableParallelism()} × ${cpu?.model ?? 'CPU'}, load ${loadavg()[0]?.toFixed(1)} before it began`,
+  )
+  print(
+    `Load generator: ${load.name}. ${rounds} rounds of ${seconds} s, alternating; median and, in brackets, the range.`,
+  )
+  if (!skip.includes('requests')) for (const scenario of SCENARIOS) await requests(load, scenario)
+  if (!skip.includes('streams')) await streams()
+} finally {
+  await Promise.all(contestants.map((contestant) => contestant.stop()))
+}
+try {
+  if (!skip.includes('revocation')) await revocation(`http://127.0.0.1:${upstream.port}/mcp`)
+} finally {
+  await upstream.stop()
+}
+
+async function requests(load: Load, scenario: (typeof SCENARIOS)[number]): Promise<void> {
+  const body = bodyOf(scenario.bytes)
+  await compareBytes(body)
+  const results = new Map<Contestant, { kept: Round[]; lost: number }>(
+    contestants.map((each) => [each, { kept: [], lost: 0 }]),
+  )
+  for (const each of contestants) await load.run(each, body, scenario.connections, WARM_UP_S)
+  for (let round = 0; round < rounds; round++) {
+    // Another one begins each round, so that none always follows the same neighbour.
+    for (let index = 0; index < contestants.length; index++) {
+      const each = contestants[(index + round) % contestants.length]
+      if (each === undefined) continue
+      const droppedBefore = (await each.dropped?.()) ?? 0
+      const result = await load.run(each, body, scenario.connections, seconds)
+      const dropped = ((await each.dropped?.()) ?? 0) - droppedBefore
+      const bucket = results.get(each)
+      if (dropped > 0 || result.errors > 0) {
+        if (bucket !== undefined) bucket.lost += 1
+        print(`  (a round of ${each.name} does not count: ${dropped} journal rows dropped, ${result.errors} errors)`)
+      } else bucket?.kept.push(result)
+    }
+  }
+  const directP50 = median((results.get(contestants[0] as Contestant)?.kept ?? []).map(({ p50Us }) => p50Us))
+  print(`\n### ${scenario.title}\n`)
+  print('| | req/s | p50 µs | added p50 µs | p99 µs | rounds |')
+  print('|---|---:|---:|---:|---:|---:|')
+  for (const [{ name }, { kept, lost }] of results) {
+    const perS = kept.map(({ requestsPerS }) => requestsPerS)
+    const p50 = median(kept.map(({ p50Us }) => p50Us))
+    const range = `${whole(Math.min(...perS))}–${whole(Math.max(...perS))}`
+    const added = name === 'direct' ? '' : whole(p50 - directP50)
+    const p99 = whole(median(kept.map(({ p99Us }) => p99Us)))
+    print(
+      `| ${name} | ${whole(median(perS))} (${range}) | ${whole(p50)} | ${added} | ${p99} | ${kept.length}${lost > 0 ? `, ${lost} lost` : ''} |`,
+    )
+  }
+}
+
+async function streams(): Promise<void> {
+  print('\n### Event streams: first event (median / worst, ms) and memory\n')
+  print('| | 1 | 100 | 500 | KB a stream (500) |')
+  print('|---|---:|---:|---:|---:|')
+  for (const contestant of contestants) {
+    const figures = []
+    for (const count of [1, 100, 500]) figures.push(await measureStreams(contestant, count))
+    const cells = figures.map(({ firstEventMs, worstMs }) => `${firstEventMs.toFixed(2)} / ${worstMs.toFixed(1)}`)
+    print(`| ${contestant.name} | ${cells.join(' | ')} | ${figures.at(-1)?.kbPerStream?.toFixed(0) ?? '–'} |`)
+  }
+}
+
+async function revocation(upstreamUrl: string): Promise<void> {
+  print('\n### Revocation: from sending the PATCH that disables a binding (median / worst, ms)\n')
+  print('| | first refusal | open stream ends | PATCH answered (`effective`) |')
+  print('|---|---:|---:|---:|')
+  for (const { shape, refusalMs, streamEndMs, answeredMs } of await measureRevocation(upstreamUrl)) {
+    const cell = (list: number[]) => `${whole(median(list))} / ${whole(Math.max(...list))}`
+    print(`| ${shape} | ${cell(refusalMs)} | ${cell(streamEndMs)} | ${cell(answeredMs)} |`)
+  }
+}
+
+/** Every contestant must answer with the very bytes that the upstream sent. */
+async function compareBytes(body: Buffer): Promise<void> {
+  for (const { name, url, headers } of contestants) {
+    const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
+    const bytes = Buffer.from(await response.arrayBuffer())
+    if (response.status !== 200 || !bytes.equals(body)) {
+      throw new Error(`${name} answered ${response.status} with ${bytes.length} bytes, other than the upstream's`)
+    }
+  }
+}
+
+/** A tools/call of just that size. */
+function bodyOf(bytes: number): Buffer {
+  const message = (padding: string) =>
+    JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { message: padding } },
+    })
+  return Buffer.from(message('x'.repeat(bytes - message('').length)))
+}
+
+function median(list: readonly number[]): number {
+  const sorted = [...list].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+function whole(value: number): string {
+  return Number.isFinite(value) ? Math.round(value).toLocaleString('en') : '–'
+}

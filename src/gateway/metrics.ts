@@ -1,0 +1,77 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+/** What the gateway tells of itself while it works. */
+export type GatewayMetrics = {
+  /** A request to an instance is over. `status`: what the client got; 499 when it left before. */
+  finished(instanceId: string, status: number, seconds: number): void
+  /** A change of rights is being obeyed, at most `seconds` after it was committed. */
+  changed(seconds: number): void
+}
+
+/** Read when Prometheus asks. */
+export type GatewayState = {
+  openRequests(): number
+  openStreams(): number
+  /** Since the store was last read. */
+  snapshotAgeSeconds(): number
+  credentials(): number
+  journalDropped(): number
+}
+
+const LATENCY_BUCKETS_S = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120]
+const LAG_BUCKETS_S = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 10]
+
+/** Registers the gateway's metrics. A registry takes one gateway; a second one throws. */
+export function createGatewayMetrics(registry: Registry, state: GatewayState): GatewayMetrics {
+  const registers = [registry]
+  const requests = new Histogram({
+    name: 'toolferry_gateway_request_seconds',
+    help: 'Time from the arrival of a request to the end of its answer (of a stream: its whole life)',
+    labelNames: ['instance', 'status'] as const,
+    buckets: LATENCY_BUCKETS_S,
+    registers,
+  })
+  const lag = new Histogram({
+    name: 'toolferry_gateway_revocation_lag_seconds',
+    help: 'How old a change of rights was at most when this gateway obeyed it',
+    buckets: LAG_BUCKETS_S,
+    registers,
+  })
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name: `toolferry_gateway_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  gauge('open_requests', 'Requests to MCP servers that are open now, streams included', state.openRequests)
+  gauge('open_streams', 'Event streams that are open now', state.openStreams)
+  gauge('snapshot_age_seconds', 'Time since the store was last read', state.snapshotAgeSeconds)
+  gauge('credentials', 'Gateway tokens in memory', state.credentials)
+  new Counter({
+    name: 'toolferry_gateway_journal_dropped_total',
+    help: 'Journal rows lost to a full queue or a store that kept refusing them',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(state.journalDropped())
+    },
+  })
+  // One child a label pair: looked up by two map reads instead of hashing labels at every request.
+  type Child = { observe(value: number): void }
+  const children = new Map<string, Map<number, Child>>()
+  const childOf = (instanceId: string, status: number): Child => {
+    const ofInstance = children.get(instanceId) ?? new Map<number, Child>()
+    children.set(instanceId, ofInstance)
+    const child = ofInstance.get(status) ?? requests.labels({ instance: instanceId, status: String(status) })
+    ofInstance.set(status, child)
+    return child
+  }
+  return {
+    finished: (instanceId, status, seconds) => childOf(instanceId, status).observe(seconds),
+    changed: (seconds) => lag.observe(seconds),
+  }
+}

@@ -1,0 +1,138 @@
+import {
+  type Client,
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+  type ScheduleSpec,
+} from '@temporalio/client'
+import { TypedSearchAttributes } from '@temporalio/common'
+import { SYNC_WORKFLOW, type SyncInput } from '../../workflows/messages.ts'
+import type { Scheduler } from '../api/scheduler.ts'
+import type { ProfileSchedule } from '../domain/schedule.ts'
+import { allProfiles, type ProfileRecord } from '../store/profiles.ts'
+import type { Store } from '../store/store.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
+import type { TemporalLink } from './sync-runs.ts'
+
+const CALL_TIMEOUT_MS = 5_000
+const PREFIX = 'profile-'
+
+/** Also the workflow id of its runs, to which Temporal appends the time: `profile-<id>-2026-01-01T00:00:00Z`. */
+export function scheduleIdOf(profileId: string): string {
+  return `${PREFIX}${profileId}`
+}
+
+export type SchedulesOptions = { link: () => TemporalLink | null; taskQueue: string; logger: Logger }
+
+/** The schedules of profiles as Temporal Schedules. */
+export function createScheduler(options: SchedulesOptions): Scheduler {
+  const told = async (profileId: string, tell: (link: TemporalLink) => Promise<void>) => {
+    const link = options.link()
+    if (link === null) return 'unavailable' as const
+    try {
+      await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => tell(link))
+      return 'applied' as const
+    } catch (error) {
+      const reason = error instanceof Error ? error.name : 'unknown'
+      options.logger.warn({ profileId, reason }, 'Temporal did not take a schedule; it is told again later')
+      return 'unavailable' as const
+    }
+  }
+  return {
+    apply: (profile) => told(profile.id, (link) => applyProfile(link, options.taskQueue, profile)),
+    remove: (profileId) => told(profileId, (link) => removeSchedule(link.client, scheduleIdOf(profileId))),
+    async nextRuns(profileId) {
+      const link = options.link()
+      if (link === null) return null
+      try {
+        const handle = link.client.schedule.getHandle(scheduleIdOf(profileId))
+        const { info, state } = await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => handle.describe())
+        return state.paused ? [] : info.nextActionTimes
+      } catch {
+        // Shown beside the profile, which stands without it.
+        return null
+      }
+    },
+  }
+}
+
+/**
+ * One pass of the reconciler: what differs between the store's profiles and Temporal's schedules is made so in Temporal,
+ * and schedules of profiles that are gone are deleted. `told`: the row versions that this process has told before; an empty
+ * one (at start-up) tells them all. Compares with what is there every time, so that a schedule deleted by hand comes back.
+ */
+export async function reconcileSchedules(
+  store: Store,
+  link: TemporalLink,
+  taskQueue: string,
+  told: Map<string, number>,
+): Promise<void> {
+  const there = new Map<string, boolean>()
+  for await (const { scheduleId, state } of link.client.schedule.list()) {
+    if (scheduleId.startsWith(PREFIX)) there.set(scheduleId, state.paused)
+  }
+  // After the list: a profile that came in between is only told once more, one that went is found by the next pass.
+  const profiles = await allProfiles(store)
+  for (const profile of profiles) {
+    const paused = there.get(scheduleIdOf(profile.id))
+    const wanted = profile.schedule === null ? undefined : profile.paused
+    if (told.get(profile.id) === profile.rowVersion && paused === wanted) continue
+    await applyProfile(link, taskQueue, profile)
+    told.set(profile.id, profile.rowVersion)
+  }
+  const known = new Set(profiles.map((profile) => scheduleIdOf(profile.id)))
+  for (const scheduleId of there.keys()) {
+    if (!known.has(scheduleId)) await removeSchedule(link.client, scheduleId)
+  }
+}
+
+async function applyProfile(link: TemporalLink, taskQueue: string, profile: ProfileRecord): Promise<void> {
+  const { client } = link
+  const scheduleId = scheduleIdOf(profile.id)
+  if (profile.schedule === null) return await removeSchedule(client, scheduleId)
+  const wanted = describe(link, taskQueue, profile, profile.schedule)
+  try {
+    await client.schedule.create({ scheduleId, ...wanted })
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error
+    await client.schedule.getHandle(scheduleId).update(() => wanted)
+  }
+}
+
+function describe(link: TemporalLink, taskQueue: string, profile: ProfileRecord, schedule: ProfileSchedule) {
+  const input: SyncInput = { profileId: profile.id, searchAttributes: link.searchAttributes }
+  const attributes = new TypedSearchAttributes([
+    { key: SEARCH_ATTRIBUTES.platform, value: profile.platformId },
+    { key: SEARCH_ATTRIBUTES.runKind, value: 'scheduled' },
+  ])
+  return {
+    spec: specOf(schedule),
+    action: {
+      type: 'startWorkflow' as const,
+      workflowType: SYNC_WORKFLOW,
+      workflowId: scheduleIdOf(profile.id),
+      taskQueue,
+      args: [input],
+      staticSummary: schedule.action === 'check' ? 'Scheduled drift check' : 'Scheduled sync',
+      ...(link.searchAttributes ? { typedSearchAttributes: attributes } : {}),
+    },
+    // What could not start for longer than this is not made up for: the next run does all of it (engineering.md §B.5).
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '10 minutes' as const },
+    state: { paused: profile.paused, note: profile.paused ? (profile.pauseReason ?? 'paused') : 'by its profile' },
+  }
+}
+
+function specOf(schedule: ProfileSchedule): ScheduleSpec {
+  const jitter = schedule.jitterMs === 0 ? {} : { jitter: schedule.jitterMs }
+  if ('cron' in schedule) return { cronExpressions: [schedule.cron], timezone: schedule.timezone, ...jitter }
+  return { intervals: [{ every: schedule.intervalMs }], ...jitter }
+}
+
+async function removeSchedule(client: Client, scheduleId: string): Promise<void> {
+  try {
+    await client.schedule.getHandle(scheduleId).delete()
+  } catch (error) {
+    if (!(error instanceof ScheduleNotFoundError)) throw error
+  }
+}

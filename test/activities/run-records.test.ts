@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { recordOutcome, recordState, setSpaceAuthorization } from '../../activities/run-records.ts'
+import { listAudit } from '../../src/store/audit.ts'
+import { getBindings } from '../../src/store/bindings.ts'
+import { listSyncEvents } from '../../src/store/sync-events.ts'
+import { listTargetsForSpace } from '../../src/store/sync-targets.ts'
+import { finishSync, getSync, requestPause, updateSync } from '../../src/store/syncs.ts'
+import { at } from '../store/fixtures.ts'
+import { type ActivityWorld, openActivityWorld } from './activity-world.ts'
+
+/** What the workflow has recorded, on a real store. */
+
+let world: ActivityWorld
+
+beforeAll(async () => {
+  world = await openActivityWorld({ spaces: 2, instances: 2 })
+})
+afterAll(async () => {
+  await world?.close()
+})
+
+type Shown = 'running' | 'paused' | 'waiting_for_credential'
+
+describe('recordState', () => {
+  async function recorded(before: Shown, wished: boolean, state: Shown) {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    await updateSync(store, sync.id, { state: before })
+    await requestPause(store, sync.id, wished)
+    await world.run(() => recordState(world.deps, { syncId: sync.id, state }))
+    const changed = await getSync(store, sync.id)
+    return [changed?.state, changed?.pauseRequested]
+  }
+
+  it('a pause or resume that came by Temporal’s own console is the admin’s wish from now on', async () => {
+    expect(await recorded('running', false, 'paused')).toEqual(['paused', true])
+    expect(await recorded('paused', true, 'running')).toEqual(['running', false])
+    expect(await recorded('paused', true, 'waiting_for_credential')).toEqual(['waiting_for_credential', false])
+  })
+
+  it('any other change leaves a pause alone whose signal may still be on its way', async () => {
+    expect(await recorded('running', true, 'waiting_for_credential')).toEqual(['waiting_for_credential', true])
+    expect(await recorded('waiting_for_credential', true, 'running')).toEqual(['running', true])
+  })
+
+  it('changes and tells nothing once the run is closed', async () => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    await finishSync(store, sync.id, { state: 'succeeded' })
+    await world.run(() => recordState(world.deps, { syncId: sync.id, state: 'paused' }))
+    expect(await getSync(store, sync.id)).toMatchObject({ state: 'succeeded', pauseRequested: false })
+    expect(await listSyncEvents(store, sync.id, 0)).toEqual([])
+  })
+})
+
+describe('setSpaceAuthorization', () => {
+  it('switches the bindings, skips what is open in that space, and is audited for whoever signed', async () => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    const [here, there] = [at(world.spaces, 0).id, at(world.spaces, 1).id]
+    const turn = (enabled: boolean) => {
+      const input = { syncId: sync.id, spaceId: here, enabled, actor: 'temporal' }
+      return world.run(() => setSpaceAuthorization(world.deps, input))
+    }
+    const enabled = async (spaceId: string) => {
+      const ids = world.bindings.filter((binding) => binding.spaceId === spaceId).map(({ id }) => id)
+      return (await getBindings(store, ids)).map((binding) => binding.enabled)
+    }
+    expect(await turn(false)).toEqual({ changed: 2 })
+    expect([await enabled(here), await enabled(there)]).toEqual([
+      [false, false],
+      [true, true],
+    ])
+    const states = async (spaceId: string) =>
+      (await listTargetsForSpace(store, sync.id, spaceId)).map(({ state }) => state)
+    expect([await states(here), await states(there)]).toEqual([
+      ['skipped', 'skipped'],
+      ['pending', 'pending'],
+    ])
+    expect(await turn(false)).toEqual({ changed: 0 })
+    expect(await turn(true)).toEqual({ changed: 2 })
+    const audited = (await listAudit(store, { resource: 'space', resourceId: here })).items
+    expect(audited.map(({ actor, action, fields }) => [actor, action, fields])).toEqual([
+      ['temporal', 'enable', ['enabled']],
+      ['temporal', 'disable', ['enabled']],
+      ['temporal', 'disable', ['enabled']],
+    ])
+  })
+})
+
+describe('recordOutcome', () => {
+  it('closes once: a second call answers what stands and is not audited again', async () => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    const record = (outcome: 'finished' | 'cancelled') =>
+      world.run(() => recordOutcome(world.deps, { syncId: sync.id, outcome }))
+    const cancelled = await record('cancelled')
+    expect(cancelled).toMatchObject({ state: 'cancelled', counts: { total: 4, cancelled: 4 } })
+    expect(await record('finished')).toEqual(cancelled)
+    const audited = (await listAudit(store, { resource: 'sync', resourceId: sync.id })).items
+    expect(audited.map(({ actor, action }) => [actor, action])).toEqual([['ann', 'finish']])
+  })
+
+  it('of a failed run ends its open targets with the reason', async () => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    const ending = {
+      syncId: sync.id,
+      outcome: 'failed',
+      type: 'TargetGone',
+      message: 'The platform was deleted.',
+    } as const
+    expect((await world.run(() => recordOutcome(world.deps, ending))).state).toBe('failed')
+    expect(await getSync(store, sync.id)).toMatchObject({
+      errorType: 'TargetGone',
+      errorMessage: 'The platform was deleted.',
+    })
+    const targets = await listTargetsForSpace(store, sync.id, at(world.spaces, 0).id)
+    expect(targets.map(({ errorType }) => errorType)).toEqual(['TargetGone', 'TargetGone'])
+  })
+})

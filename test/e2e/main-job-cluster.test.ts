@@ -1,0 +1,4 @@
+import { startCluster } from '../support/cluster.ts'
+import { describeMainJob } from './main-job-steps.ts'
+
+describeMainJob('two api, two worker and two gateway processes on one MariaDB', () => startCluster())

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
+import type { Secrets } from '../../src/config.ts'
+import { createApiClient } from './api-client.ts'
+import { freePort } from './mcp-servers.ts'
+import type { Product } from './product.ts'
+import { type RoleName, type RoleProcess, roleProcess } from './role-process.ts'
+import { startTcpProxy } from './tcp-proxy.ts'
+import { startTestTemporal, type TestTemporal } from './temporal.ts'
+
+/** The production shape: processes of every role on one MariaDB store and one Temporal server. */
+export type Cluster = Product & {
+  apis: RoleProcess[]
+  workers: RoleProcess[]
+  gateways: RoleProcess[]
+  temporal: TestTemporal
+  store: StoreDatabase
+  /** For a test that opens the store as the product does. */
+  secrets: Pick<Secrets, 'masterKey' | 'retiredMasterKeys' | 'adminKey'>
+  /** Kills every worker at once. */
+  killWorkers: () => Promise<void>
+  startWorkers: () => Promise<void>
+}
+
+/** The test's own eyes on the store, past the product. */
+export type StoreDatabase = {
+  url: string
+  query: (sql: string, values?: unknown[]) => Promise<RowDataPacket[]>
+  /** A session of its own, in a transaction; ended with `close`, which also lets go of its locks. */
+  session: () => Promise<{ query: (sql: string, values?: unknown[]) => Promise<void>; close: () => Promise<void> }>
+}
+
+export type ClusterOptions = {
+  apis?: number
+  workers?: number
+  gateways?: number
+  env?: Record<string, string>
+}
+
+const SERVER = { host: '127.0.0.1', port: 3306, user: 'root' }
+const NAMESPACE = 'default'
+
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const database = `toolferry_e2e_${randomBytes(6).toString('hex')}`
+  const admin = await createConnection(SERVER)
+  await admin.query(`CREATE DATABASE ${database}`)
+  await admin.query(`USE ${database}`)
+  const temporal = await startTestTemporal(NAMESPACE)
+  const adminKey = `admin-${randomBytes(24).toString('hex')}`
+  const gatewayPorts = await ports(options.gateways ?? 2)
+  const balancer = await startTcpProxy(...gatewayPorts.map((port) => ({ host: '127.0.0.1', port })))
+  const origin = `http://127.0.0.1:${balancer.port}`
+  const masterKey = randomBytes(32)
+  const env = {
+    DATABASE_URL: `mysql://root@127.0.0.1:3306/${database}`,
+    TOOLFERRY_MASTER_KEY: masterKey.toString('base64'),
+    TOOLFERRY_ADMIN_KEY: adminKey,
+    TOOLFERRY_PUBLIC_URL: origin,
+    TOOLFERRY_GATEWAY_URL: origin,
+    TEMPORAL_ADDRESS: temporal.address,
+    TEMPORAL_UI_URL: temporal.uiUrl,
+    TEMPORAL_NAMESPACE: NAMESPACE,
+    ...options.env,
+  }
+  const make = (role: RoleName, onPorts: number[]) => onPorts.map((port) => roleProcess(role, port, env))
+  const gateways = make('gateway', gatewayPorts)
+  const apis = make('api', await ports(options.apis ?? 2))
+  const workers = make('worker', await ports(options.workers ?? 2))
+  const all = [...gateways, ...apis, ...workers]
+
+  const stop = async () => {
+    await Promise.all(all.map((role) => role.stop()))
+    await balancer.stop()
+    await temporal.stop()
+    await admin.query(`DROP DATABASE ${database}`)
+    await admin.end()
+  }
+  try {
+    // All at once, as after a power cut: one migrates, the others wait for it.
+    await Promise.all(all.map((role) => role.start()))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    ...createApiClient({
+      origins: () => apis.map((api) => api.origin),
+      gatewayOrigin: () => origin,
+      adminKey: () => adminKey,
+    }),
+    origin,
+    gatewayOrigins: gateways.map((gateway) => gateway.origin),
+    temporalAddress: temporal.address,
+    temporalUi: temporal.uiUrl,
+    adminKey,
+    output: () => all.map((role) => role.output()).join(''),
+    apis,
+    workers,
+    gateways,
+    temporal,
+    secrets: { masterKey, retiredMasterKeys: [], adminKey },
+    store: {
+      url: env.DATABASE_URL,
+      query: (sql, values) => rowsOf(admin, sql, values),
+      session: () => session(database),
+    },
+    killWorkers: async () => void (await Promise.all(workers.map((worker) => worker.kill()))),
+    startWorkers: async () => void (await Promise.all(workers.map((worker) => worker.start()))),
+    stop,
+  }
+}
+
+async function ports(count: number): Promise<number[]> {
+  return await Promise.all(Array.from({ length: count }, () => freePort()))
+}
+
+async function rowsOf(connection: Connection, sql: string, values: unknown[] = []): Promise<RowDataPacket[]> {
+  const [rows] = await connection.query<RowDataPacket[]>(sql, values)
+  return rows
+}
+
+async function session(database: string): ReturnType<StoreDatabase['session']> {
+  const connection = await createConnection({ ...SERVER, database })
+  await connection.query('START TRANSACTION')
+  return {
+    query: async (sql, values = []) => void (await connection.query(sql, values)),
+    close: () => connection.end(),
+  }
+}
