@@ -72,7 +72,7 @@ events { worker_connections 4096; }
 http {
   access_log off; ${paths.join(' ')}
   client_body_buffer_size 128k; keepalive_requests 100000000;
-  upstream mcp { server 127.0.0.1:${upstreamPort}; keepalive 256; keepalive_requests 100000000; }
+  upstream mcp { server 127.0.0.1:${upstreamPort}; keepalive 1024; keepalive_requests 100000000; }
   server {
     listen 127.0.0.1:${port};
     location / { proxy_pass http://mcp; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 1h; }

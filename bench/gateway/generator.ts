@@ -22,7 +22,7 @@ function run(): Promise<void> {
     const socket = connect(Number(port), hostname)
     socket.setNoDelay(true)
     let startedMs = 0
-    let held = Buffer.alloc(0)
+    let held: Buffer = Buffer.alloc(0)
     let needed = -1
     const next = () => {
       if (performance.now() >= untilMs) {

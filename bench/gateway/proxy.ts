@@ -21,7 +21,7 @@ switch (kind) {
     const { createProxyServer } = require('http-proxy') as {
       createProxyServer(options: object): { web(req: IncomingMessage, res: ServerResponse): void }
     }
-    const made = createProxyServer({ target: upstream, agent: new Agent({ keepAlive: true, maxSockets: 256 }) })
+    const made = createProxyServer({ target: upstream, agent: new Agent({ keepAlive: true, maxSockets: 2_048 }) })
     listen((req, res) => made.web(req, res))
     break
   }
@@ -29,14 +29,14 @@ switch (kind) {
     const make = require('fast-proxy') as (options: object) => {
       proxy(req: IncomingMessage, res: ServerResponse, url: string, options: object): void
     }
-    const made = make({ base: upstream, undici: { connections: 256, pipelining: 1, bodyTimeout: 0 } })
+    const made = make({ base: upstream, undici: { connections: 2_048, pipelining: 1, bodyTimeout: 0 } })
     listen((req, res) => made.proxy(req, res, req.url ?? '/', {}))
     break
   }
   case 'reply-from': {
     const fastify = (await import('fastify')).default({ logger: false, bodyLimit: 16 * 1024 * 1024 })
     const replyFrom = (await import('@fastify/reply-from')).default
-    fastify.register(replyFrom, { base: upstream, undici: { connections: 256, pipelining: 1, bodyTimeout: 0 } })
+    fastify.register(replyFrom, { base: upstream, undici: { connections: 2_048, pipelining: 1, bodyTimeout: 0 } })
     // The body is passed on as it comes, as @fastify/http-proxy does.
     fastify.removeAllContentTypeParsers()
     fastify.addContentTypeParser('*', (_request, payload, done) => done(null, payload))

@@ -13,6 +13,7 @@ import { registerInstances } from './instances.ts'
 import { registerObserve } from './observe.ts'
 import { registerPlatforms } from './platforms.ts'
 import { ApiProblem, answerError, fieldErrors, invalidRequest } from './problem.ts'
+import { registerProfiles } from './profiles.ts'
 import { limitedBodies, requestIds, securityHeaders } from './security.ts'
 import { registerSession } from './session.ts'
 import { registerSpaces } from './spaces.ts'
@@ -60,6 +61,7 @@ export function createApi(deps: ApiDeps): Api {
   registerInstances(app, deps)
   registerInstanceTools(app, deps)
   registerBindings(app, deps)
+  registerProfiles(app, deps)
   registerSyncs(app, deps)
   registerSyncActions(app, deps)
   registerSyncStream(app, deps)

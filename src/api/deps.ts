@@ -5,13 +5,15 @@ import type { DiscoveredTools, DiscoverTarget } from '../mcp/discover.ts'
 import type { Platform } from '../platforms/platform.ts'
 import type { Store } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { DifySettings } from './platform-schemas.ts'
+import type { CozeSettings, DifySettings } from './platform-schemas.ts'
+import type { Scheduler } from './scheduler.ts'
 import type { SyncRuns } from './sync-runs.ts'
 
 /** All that the API needs from the rest of the product; src/roles/api.ts composes it. */
 export type ApiDeps = {
   store: Store
   syncRuns: SyncRuns
+  scheduler: Scheduler
   openPlatform: OpenPlatform
   mcp: McpFunctions
   egress: EgressPolicy
@@ -26,7 +28,9 @@ export type ApiDeps = {
 /** A platform's adapter, opened for one use; the caller closes it. */
 export type OpenPlatform = (target: PlatformTarget) => Platform
 
-export type PlatformTarget = { kind: 'dify'; settings: DifySettings; credential: string }
+export type PlatformTarget =
+  | { kind: 'dify'; settings: DifySettings; credential: string }
+  | { kind: 'coze'; settings: CozeSettings; credential: string }
 
 export type ApiFacts = {
   version: string

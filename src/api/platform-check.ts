@@ -1,31 +1,15 @@
-import { createHash } from 'node:crypto'
 import type { ErrorType } from '../domain/errors.ts'
 import { ERROR_FACTS, ToolferryError } from '../domain/errors.ts'
-import type { Platform, PlatformCheck } from '../platforms/platform.ts'
+import type { Platform, PlatformCheck, PlatformKind } from '../platforms/platform.ts'
 import { type CredentialState, openCredential, type PlatformRecord, setCredentialState } from '../store/platforms.ts'
 import { type SpacesRefreshed, upsertSpaces } from '../store/spaces.ts'
 import type { ApiDeps, PlatformTarget } from './deps.ts'
-import { type DifySettings, difySettings } from './platform-schemas.ts'
+import { savedDraft, secretField, targetOf } from './platform-kinds.ts'
 import { ApiProblem } from './problem.ts'
 
 /** What the API asks a platform itself: is it right, which spaces has it. */
 
 const CALL_TIMEOUT_MS = 30_000
-
-/** One Dify database is registered once, whatever user and TLS mode it is called with. */
-export function difyRemoteKey(settings: DifySettings): string {
-  const { engine, host, port, database } = settings.database
-  return createHash('sha256')
-    .update(JSON.stringify(['dify', engine, host, port, database]))
-    .digest('hex')
-}
-
-/** The settings with the host in its plain form; throws InvalidDesiredState naming `database.host` when egress forbids it. */
-export function allowedSettings(deps: ApiDeps, settings: DifySettings): DifySettings {
-  const { database } = settings
-  const host = deps.egress.checkHost(database.host, database.port, 'database.host')
-  return { ...settings, database: { ...database, host } }
-}
 
 /** Opens the adapter for one piece of work, at most 30 s long, and closes it. */
 export async function withPlatform<T>(
@@ -53,18 +37,15 @@ export async function savedTarget(
   deps: ApiDeps,
   platform: PlatformRecord,
 ): Promise<{ target: PlatformTarget; credentialVersion: number }> {
-  if (platform.kind !== 'dify') throw unsupportedPlatform()
   const opened = await openCredential(deps.store, platform.id)
-  if (opened === null) {
-    throw new ApiProblem(409, 'credential_missing', `The platform "${platform.name}" has no password (any more).`, {
+  const target = opened === null ? null : targetOf(savedDraft(platform, opened.credential))
+  if (opened === null || target === null) {
+    const secret = secretField(platform.kind)
+    throw new ApiProblem(409, 'credential_missing', `The platform "${platform.name}" has no ${secret} (any more).`, {
       hint: 'Give it with PUT /api/v1/platforms/{id}/credential.',
     })
   }
-  const settings = difySettings.parse(platform.settings)
-  return {
-    target: { kind: 'dify', settings, credential: opened.credential.password ?? '' },
-    credentialVersion: opened.version,
-  }
+  return { target, credentialVersion: opened.version }
 }
 
 /** Asks the platform for its spaces and keeps them. A refused credential is noted before the error goes on. */
@@ -94,9 +75,9 @@ export function credentialStateOf(check: PlatformCheck): CredentialState {
 }
 
 /** A failed check as a refusal that names the field to correct. */
-export function checkFailed(check: PlatformCheck): ApiProblem {
+export function checkFailed(check: PlatformCheck, kind: PlatformKind): ApiProblem {
   const error = check.error ?? { type: 'Unavailable', message: 'The check failed.' }
-  const field = fieldOf(error)
+  const field = kind === 'dify' ? difyFieldOf(error) : cozeFieldOf(error)
   const known = Object.hasOwn(ERROR_FACTS, error.type) ? ERROR_FACTS[error.type as ErrorType] : null
   const hints = check.hints.length > 0 ? check.hints : known === null ? [] : [known.hint.en]
   return new ApiProblem(422, 'check_failed', error.message, {
@@ -105,23 +86,20 @@ export function checkFailed(check: PlatformCheck): ApiProblem {
   })
 }
 
-export function unsupportedPlatform(): ApiProblem {
-  const message = 'COZE platforms cannot be used in this version yet; only "dify" can.'
-  return new ApiProblem(422, 'unsupported_platform', message, {
-    hint: 'Register a Dify platform, or update Toolferry once COZE is supported.',
-    errors: [{ field: 'kind', message }],
-  })
-}
-
 function stateAfter(type: string): CredentialState | null {
-  if (type === 'CredentialRefused') return 'refused'
+  if (type === 'CredentialRefused' || type === 'HumanVerificationNeeded') return 'refused'
   if (type === 'CredentialExpired') return 'expired'
   return null
 }
 
-function fieldOf(error: { type: string; field?: string }): string {
+function difyFieldOf(error: { type: string; field?: string }): string {
   if (error.field !== undefined) return error.field.startsWith('database.') ? error.field : `database.${error.field}`
   if (error.type === 'CredentialRefused') return 'database.password'
   if (error.type === 'Unavailable' || error.type === 'Timeout') return 'database.host'
   return 'database'
+}
+
+function cozeFieldOf(error: { type: string; field?: string }): string {
+  if (error.field !== undefined) return error.field
+  return error.type === 'Unavailable' || error.type === 'Timeout' ? 'baseUrl' : 'cookie'
 }

@@ -45,15 +45,54 @@ const difyInput = z.strictObject({
   gatewayUrl: gatewayUrl.nullable().optional(),
 })
 
-/** Known and refused for now with a reason of its own, instead of as a wrong word. */
-const cozeInput = z.looseObject({ kind: z.literal('coze') })
+const cookie = z.string().min(1).max(65_536).openapi({
+  description: 'The Cookie header of a signed-in COZE user, as copied from the browser. Sealed; write-only.',
+  format: 'password',
+})
+const baseUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(500)
+  .openapi({ description: 'Where COZE is.', example: 'https://www.coze.cn' })
+const enterpriseId = z
+  .string()
+  .trim()
+  .regex(/^[\w-]{1,64}$/, 'is of letters, digits, _ and -')
+  .openapi({ description: 'Team or enterprise id, volcano_…' })
+const userId = z
+  .string()
+  .trim()
+  .regex(/^\d{1,32}$/, 'is a number, the UID in COZE’s account settings')
+  .openapi({ description: 'Whose personal account it is; default: the cookie’s user.' })
+
+/** What the store keeps of a COZE platform in clear. */
+export const cozeSettings = z.object({
+  baseUrl: z.string(),
+  accountType: z.enum(['team', 'personal']),
+  enterpriseId: z.string().nullable(),
+  userId: z.string().nullable(),
+  cookieUser: z.object({ id: z.string(), name: z.string() }).nullable(),
+})
+export type CozeSettings = z.infer<typeof cozeSettings>
+
+const cozeInput = z.strictObject({
+  kind: z.literal('coze'),
+  name: nameSchema,
+  /** `open-source` is known and refused with its reason, instead of as a wrong word. */
+  edition: z.enum(['business', 'open-source']).default('business'),
+  baseUrl: baseUrl.default('https://www.coze.cn'),
+  accountType: z.enum(['team', 'personal']),
+  enterpriseId: enterpriseId.optional(),
+  userId: userId.optional(),
+  cookie: cookie.optional(),
+  gatewayUrl: gatewayUrl.nullable().optional(),
+})
 
 export const platformInput = z
   .discriminatedUnion('kind', [difyInput, cozeInput], {
     error: (issue) => (issue.code === 'invalid_union' ? 'must be "dify" or "coze"' : undefined),
   })
   .openapi('PlatformInput')
-export type DifyInput = z.infer<typeof difyInput>
+export type PlatformInput = z.infer<typeof platformInput>
 
 export const platformPatch = z
   .strictObject({
@@ -70,12 +109,25 @@ export const platformPatch = z
         password: password.optional(),
       })
       .optional(),
+    baseUrl: baseUrl.optional(),
+    enterpriseId: enterpriseId.optional(),
+    userId: userId.optional(),
     gatewayUrl: gatewayUrl.nullable().optional(),
   })
   .openapi('PlatformPatch')
 export type PlatformPatch = z.infer<typeof platformPatch>
 
-export const credentialInput = z.strictObject({ password }).openapi('PlatformCredential')
+export const credentialInput = z
+  .strictObject({
+    password: password.optional().openapi({ description: 'Of a Dify database.' }),
+    cookie: cookie.optional().openapi({ description: 'Of a COZE user.' }),
+    confirmUserChange: z
+      .boolean()
+      .default(false)
+      .openapi({ description: 'The cookie is of another user than before.' }),
+  })
+  .openapi('PlatformCredential')
+export type CredentialInput = z.infer<typeof credentialInput>
 
 export const platformSchema = z
   .object({
@@ -89,7 +141,8 @@ export const platformSchema = z
       .openapi({ description: 'What the platform calls: its own gateway URL, else the public URL.' }),
     hasCredential: z.boolean(),
     credentialState: z.string().openapi({ description: 'none, unknown, valid, refused or expired' }),
-    credentialExpiresAt: timestamp.nullable(),
+    credentialExpiresAt: timestamp.nullable().openapi({ description: 'A hint; the platform has the last word.' }),
+    credentialWarning: z.enum(['expires_in_7_days', 'expires_in_1_day', 'expired']).nullable(),
     status: z.string().openapi({ description: 'active or removing' }),
     checkedAt: timestamp.nullable(),
     rowVersion: z.int(),
@@ -106,5 +159,7 @@ export const checkSchema = z
     hints: z.array(z.string()),
     findings: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
     spaces: z.int().nullable(),
+    account: z.object({ id: z.string(), name: z.string() }).nullable().openapi({ description: 'Whose cookie it is.' }),
+    credentialExpiresAt: timestamp.nullable(),
   })
   .openapi('PlatformCheck')

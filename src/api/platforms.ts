@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
-import type { PlatformCheck } from '../platforms/platform.ts'
+import { credentialWarning } from '../domain/credential-expiry.ts'
+import type { PlatformCheck, RemoteSpace } from '../platforms/platform.ts'
 import {
   clearCredential,
   createPlatform,
@@ -13,33 +14,26 @@ import {
   setPlatformChecked,
   updatePlatform,
 } from '../store/platforms.ts'
-import { upsertSpaces } from '../store/spaces.ts'
+import { findPlatformOfSpaces, upsertSpaces } from '../store/spaces.ts'
 import type { Api } from './context.ts'
 import type { ApiDeps, PlatformTarget } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
 import { signalOpenRuns } from './open-runs.ts'
 import { pageOf, pageQuery } from './pagination.ts'
+import { checkFailed, credentialStateOf, savedTarget, withPlatform } from './platform-check.ts'
 import {
-  allowedSettings,
-  checkFailed,
-  credentialStateOf,
-  difyRemoteKey,
-  savedTarget,
-  unsupportedPlatform,
-  withPlatform,
-} from './platform-check.ts'
-import {
-  checkSchema,
-  credentialInput,
-  type DifyInput,
-  type DifySettings,
-  difySettings,
-  type PlatformPatch,
-  platformInput,
-  platformPatch,
-  platformSchema,
-} from './platform-schemas.ts'
-import { ApiProblem, invalidField, notFound } from './problem.ts'
+  type Draft,
+  draftOf,
+  draftWithCredential,
+  patchedDraft,
+  refuseOtherUser,
+  refuseUnusableGateway,
+  remoteKeyOf,
+  targetOf,
+  withAccount,
+} from './platform-kinds.ts'
+import { checkSchema, credentialInput, platformInput, platformPatch, platformSchema } from './platform-schemas.ts'
+import { ApiProblem, invalidField, invalidRequest, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { flagQuery, idParam, iso, isoOrNull } from './schemas.ts'
 
@@ -102,7 +96,7 @@ const patchRoute = defineRoute(
     path: '/api/v1/platforms/{id}',
     operationId: 'updatePlatform',
     tags,
-    summary: 'Change a platform; another address or user drops the password, which must be given again',
+    summary: 'Change a platform; another address or user drops the secret, which must be given again',
     request: { params: idParam, headers: ifMatchHeader, query: forceQuery, body: body(platformPatch) },
     responses: saved,
   },
@@ -149,7 +143,7 @@ const putCredentialRoute = defineRoute(
     path: '/api/v1/platforms/{id}/credential',
     operationId: 'setPlatformCredential',
     tags,
-    summary: 'Give the password (anew); runs that wait for it continue',
+    summary: 'Give the password or cookie (anew); runs that wait for it continue',
     request: { params: idParam, query: forceQuery, body: body(credentialInput) },
     responses: saved,
   },
@@ -163,7 +157,7 @@ const deleteCredentialRoute = defineRoute(
     path: '/api/v1/platforms/{id}/credential',
     operationId: 'deletePlatformCredential',
     tags,
-    summary: 'Forget the password',
+    summary: 'Forget the password or cookie',
     request: { params: idParam },
     responses: saved,
   },
@@ -195,26 +189,44 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
 
   app.openapi(createRoute, async (c) => {
     const input = c.req.valid('json')
-    if (input.kind === 'coze') throw unsupportedPlatform()
-    const { settings, target } = targetOf(deps, input)
-    const remoteKey = difyRemoteKey(settings)
-    const same = await findPlatformByRemoteKey(store, remoteKey)
-    if (same !== null) throw alreadyRegistered(same)
+    const given = draftOf(deps, input)
     const gatewayUrl = checkedGatewayUrl(input.gatewayUrl) ?? null
-    const found = await check(target, c.req.raw.signal, gatewayUrl)
-    if (!found.ok && !c.req.valid('query').force) throw checkFailed(found)
+    refuseUnusableGateway(given, gatewayUrl)
+    const target = targetOf(given)
+    // Known before anybody is asked, where it is; a personal COZE account may be known only by its cookie.
+    if (given.kind === 'dify') await refuseRegistered(deps, given)
+    const found = target === null ? null : await check(target, c.req.raw.signal, gatewayUrl)
+    if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found, given.kind)
+    const draft = withAccount(given, found?.account ?? null)
+    await refuseRegistered(deps, draft)
+    const listed = target !== null && found?.ok === true ? await spacesOf(deps, target, c.req.raw.signal) : []
+    // One database can have several addresses; its workspaces tell.
+    const byOtherName =
+      draft.kind === 'dify'
+        ? await findPlatformOfSpaces(
+            store,
+            'dify',
+            listed.map((space) => space.remoteId),
+          )
+        : null
+    if (byOtherName !== null) throw alreadyRegistered(byOtherName, draft)
     const platform = await createPlatform(store, {
-      kind: 'dify',
+      kind: draft.kind,
       name: input.name,
-      remoteKey,
-      settings,
+      remoteKey: remoteKeyOf(draft),
+      settings: draft.settings,
       gatewayUrl,
-      credential: { password: target.credential },
-      credentialState: credentialStateOf(found),
-      checkedAt: new Date(),
+      credential: draft.credential,
+      ...(found === null
+        ? {}
+        : {
+            credentialState: credentialStateOf(found),
+            credentialExpiresAt: found.credentialExpiresAt ?? null,
+            checkedAt: new Date(),
+          }),
     })
     c.set('auditId', platform.id)
-    if (found.ok) await firstSpaces(deps, platform, target, c.req.raw.signal)
+    await upsertSpaces(store, platform.id, listed)
     c.header('location', `/api/v1/platforms/${platform.id}`)
     c.header('etag', etag(platform.rowVersion))
     return c.json(show(platform), 201)
@@ -222,8 +234,11 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
 
   app.openapi(checkUnsavedRoute, async (c) => {
     const input = c.req.valid('json')
-    if (input.kind === 'coze') throw unsupportedPlatform()
-    return c.json(await check(targetOf(deps, input).target, c.req.raw.signal, input.gatewayUrl), 200)
+    const draft = draftOf(deps, input)
+    refuseUnusableGateway(draft, checkedGatewayUrl(input.gatewayUrl))
+    const target = targetOf(draft)
+    if (target === null) throw invalidRequest([{ field: 'cookie', message: 'Nothing can be checked without it.' }])
+    return c.json(showCheck(await check(target, c.req.raw.signal, input.gatewayUrl)), 200)
   })
 
   app.openapi(getRoute, async (c) => {
@@ -236,25 +251,21 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const patch = c.req.valid('json')
     const platform = await find(c.req.valid('param').id)
     const version = optionalIfMatch(c.req.valid('header')['if-match'])
-    if (platform.kind !== 'dify') throw unsupportedPlatform()
-    const before = difySettings.parse(platform.settings)
-    const settings = allowedSettings(deps, patchedSettings(before, patch))
-    const password = patch.database?.password
-    const moved = JSON.stringify(settings.database) !== JSON.stringify(before.database)
-    const target: PlatformTarget | null =
-      password === undefined ? null : { kind: 'dify', settings, credential: password }
+    const { draft, moved } = patchedDraft(deps, platform, patch)
+    const target = targetOf(draft)
     const gatewayUrl = checkedGatewayUrl(patch.gatewayUrl)
+    refuseUnusableGateway(draft, gatewayUrl)
     const found = target === null ? null : await check(target, c.req.raw.signal, gatewayUrl ?? platform.gatewayUrl)
-    if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found)
+    if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found, draft.kind)
     let after = await updatePlatform(store, platform.id, version, {
-      settings,
-      remoteKey: difyRemoteKey(settings),
+      settings: draft.settings,
+      remoteKey: remoteKeyOf(draft),
       ...(patch.name === undefined ? {} : { name: patch.name }),
       ...(gatewayUrl === undefined ? {} : { gatewayUrl }),
       ...(found === null ? {} : { checkedAt: new Date() }),
     })
-    if (password !== undefined && found !== null) {
-      after = await setCredential(store, platform.id, { password }, { state: credentialStateOf(found) })
+    if (draft.credential !== null && found !== null) {
+      after = await setCredential(store, platform.id, draft.credential, { state: credentialStateOf(found) })
       await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
     } else if (moved && after.hasCredential) {
       after = await clearCredential(store, platform.id)
@@ -276,17 +287,26 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     await setPlatformChecked(store, platform.id)
     const state = credentialStateOf(found)
     if (state !== 'unknown') await setCredentialState(store, platform.id, state, credentialVersion)
-    return c.json(found, 200)
+    return c.json(showCheck(found), 200)
   })
 
   app.openapi(putCredentialRoute, async (c) => {
     const platform = await find(c.req.valid('param').id)
-    if (platform.kind !== 'dify') throw unsupportedPlatform()
-    const { password } = c.req.valid('json')
-    const settings = difySettings.parse(platform.settings)
-    const found = await check({ kind: 'dify', settings, credential: password }, c.req.raw.signal, platform.gatewayUrl)
-    if (!found.ok && !c.req.valid('query').force) throw checkFailed(found)
-    const after = await setCredential(store, platform.id, { password }, { state: credentialStateOf(found) })
+    const input = c.req.valid('json')
+    const given = draftWithCredential(platform, input)
+    const target = targetOf(given)
+    if (target === null || given.credential === null) throw new Error('a draft with a credential has a target')
+    const found = await check(target, c.req.raw.signal, platform.gatewayUrl)
+    if (!found.ok && !c.req.valid('query').force) throw checkFailed(found, given.kind)
+    refuseOtherUser(given, found, input.confirmUserChange)
+    const draft = withAccount(given, found.account ?? null)
+    if (JSON.stringify(draft.settings) !== JSON.stringify(given.settings)) {
+      await updatePlatform(store, platform.id, null, { settings: draft.settings })
+    }
+    const after = await setCredential(store, platform.id, given.credential, {
+      state: credentialStateOf(found),
+      expiresAt: found.credentialExpiresAt ?? null,
+    })
     await setPlatformChecked(store, platform.id)
     await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
     return c.json(show(after), 200)
@@ -309,6 +329,7 @@ function showPlatform(platform: PlatformRecord, publicUrl: string): z.infer<type
     hasCredential: platform.hasCredential,
     credentialState: platform.credentialState,
     credentialExpiresAt: isoOrNull(platform.credentialExpiresAt),
+    credentialWarning: platform.hasCredential ? credentialWarning(platform.credentialExpiresAt, Date.now()) : null,
     status: platform.status,
     checkedAt: isoOrNull(platform.checkedAt),
     rowVersion: platform.rowVersion,
@@ -317,36 +338,18 @@ function showPlatform(platform: PlatformRecord, publicUrl: string): z.infer<type
   }
 }
 
-function targetOf(deps: ApiDeps, input: DifyInput): { settings: DifySettings; target: PlatformTarget } {
-  const { password, ...database } = input.database
-  const settings = allowedSettings(deps, { edition: input.edition, database })
-  return { settings, target: { kind: 'dify', settings, credential: password } }
+function showCheck(found: PlatformCheck): z.infer<typeof checkSchema> {
+  const { account, credentialExpiresAt, ...rest } = found
+  return { ...rest, account: account ?? null, credentialExpiresAt: isoOrNull(credentialExpiresAt ?? null) }
 }
 
-function patchedSettings(before: DifySettings, patch: PlatformPatch): DifySettings {
-  const { password: _, ...database } = patch.database ?? {}
-  const given = Object.fromEntries(Object.entries(database).filter(([, value]) => value !== undefined))
-  return difySettings.parse({
-    edition: patch.edition ?? before.edition,
-    database: { ...before.database, ...given },
-  })
-}
-
-/** The spaces of a platform that was just checked; a failure here does not undo the registration, and a refresh makes up for it. */
-async function firstSpaces(
-  deps: ApiDeps,
-  platform: PlatformRecord,
-  target: PlatformTarget,
-  signal: AbortSignal,
-): Promise<void> {
+/** The spaces of a platform that was just checked; a failure here does not hinder the registration, and a refresh makes up for it. */
+async function spacesOf(deps: ApiDeps, target: PlatformTarget, signal: AbortSignal): Promise<RemoteSpace[]> {
   try {
-    const listed = await withPlatform(deps, target, signal, (adapter, inner) => adapter.listSpaces({ signal: inner }))
-    await upsertSpaces(deps.store, platform.id, listed)
+    return await withPlatform(deps, target, signal, (adapter, inner) => adapter.listSpaces({ signal: inner }))
   } catch (error) {
-    deps.logger.warn(
-      { platformId: platform.id, error: error instanceof Error ? error.name : 'unknown' },
-      'spaces were not listed',
-    )
+    deps.logger.warn({ error: error instanceof Error ? error.name : 'unknown' }, 'spaces were not listed')
+    return []
   }
 }
 
@@ -359,10 +362,17 @@ function checkedGatewayUrl(text: string | null | undefined): string | null | und
   return url.href.replace(/\/+$/, '')
 }
 
-function alreadyRegistered(same: PlatformRecord): ApiProblem {
-  const message = `This database is already registered as the platform "${same.name}" (${same.id}).`
+async function refuseRegistered(deps: ApiDeps, draft: Draft): Promise<void> {
+  const same = await findPlatformByRemoteKey(deps.store, remoteKeyOf(draft))
+  if (same !== null) throw alreadyRegistered(same, draft)
+}
+
+function alreadyRegistered(same: PlatformRecord, draft: Draft): ApiProblem {
+  const what = draft.kind === 'dify' ? 'database' : 'COZE account'
+  const message = `This ${what} is already registered as the platform "${same.name}" (${same.id}).`
+  const field = draft.kind === 'dify' ? 'database' : draft.settings.accountType === 'team' ? 'enterpriseId' : 'userId'
   return new ApiProblem(409, 'already_registered', message, {
     hint: 'Use or change that platform.',
-    errors: [{ field: 'database', message }],
+    errors: [{ field, message }],
   })
 }

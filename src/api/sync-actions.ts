@@ -80,7 +80,8 @@ const applyRoute = defineRoute(
     path: '/api/v1/syncs/{id}/apply',
     operationId: 'applySync',
     tags,
-    summary: 'Do what a dry run has planned: a new run of its selection and authorizations, its warnings accepted',
+    summary:
+      'Do exactly what a dry run has planned, its authorizations included; what would now be otherwise is skipped',
     request: { params: idParam },
     responses: started,
   },
@@ -128,7 +129,8 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
     }
     const cells = await listTargetCells(store, sync.id, ['failed', 'conflict', 'cancelled', 'pending', 'running'])
     // A run that ended before it had targets is repeated as a whole.
-    const hadTargets = (await countTargets(store, sync.id)).total > 0
+    // The unchanged ones of a scheduled run are only counted.
+    const hadTargets = sync.counts.total + (await countTargets(store, sync.id)).total > 0
     if ((hadTargets && cells.length === 0) || sync.state === 'planned') {
       throw new ApiProblem(409, 'nothing_to_retry', 'Every target of this run ended well.', {
         hint: 'Start a new sync to bring later changes to the platform.',

@@ -53,7 +53,13 @@ const listRoute = defineRoute('viewer', {
   operationId: 'listSyncs',
   tags,
   summary: 'Runs, the newest first',
-  request: { query: pageQuery.extend({ state: z.enum(SYNC_STATES).optional(), platformId: idSchema.optional() }) },
+  request: {
+    query: pageQuery.extend({
+      state: z.enum(SYNC_STATES).optional(),
+      platformId: idSchema.optional(),
+      profileId: idSchema.optional(),
+    }),
+  },
   responses: { 200: json(pageOf(syncSchema), 'Runs') },
 })
 

@@ -51,13 +51,13 @@ function isCronItem(item: string, field: (typeof FIELDS)[number]): boolean {
   if (more.length > 0) return false
   if (step !== undefined && !(/^\d{1,2}$/.test(step) && Number(step) >= 1)) return false
   if (range === '*') return true
-  const ends = range.split('-').map((text) => valueOf(text, field))
+  const ends = range.split('-').map((text) => cronValue(text, field))
   const [first, last = first] = ends
   if (ends.length > 2 || first === undefined || first === null || last === undefined || last === null) return false
   return first <= last
 }
 
-function valueOf(text: string, field: (typeof FIELDS)[number]): number | null {
+function cronValue(text: string, field: (typeof FIELDS)[number]): number | null {
   const word = (field.words as readonly string[]).indexOf(text)
   // Months count from 1, days of the week from 0.
   if (word >= 0) return word + field.min

@@ -161,7 +161,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       const body = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks)
       this.call.responseBytes = this.#bytes
       res.writeHead(this.#status, this.#headers)
-      res.end(body)
+      // As latin1 text the very bytes go out together with the head, in one write instead of a gathered one.
+      res.end(body?.latin1Slice() ?? '', 'latin1')
       return
     }
     if (!res.headersSent) res.writeHead(this.#status, this.#headers)

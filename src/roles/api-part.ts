@@ -6,6 +6,7 @@ import type { Readiness } from '../api/deps.ts'
 import { callTool } from '../mcp/call.ts'
 import { discoverTools } from '../mcp/discover.ts'
 import { createPlatform } from '../platforms/registry.ts'
+import { createScheduler, installationOf } from '../temporal/schedules.ts'
 import { createSyncRuns } from '../temporal/sync-runs.ts'
 import type { Foundation } from './foundation.ts'
 import type { Handler } from './http-server.ts'
@@ -33,6 +34,12 @@ export function createApiHandler(foundation: Foundation, options: ApiOptions): H
       namespace: config.temporal.namespace,
       taskQueue: config.temporal.taskQueue,
       uiUrl: temporal.uiUrl,
+      logger,
+    }),
+    scheduler: createScheduler({
+      link: temporal.link,
+      taskQueue: config.temporal.taskQueue,
+      installation: installationOf(store),
       logger,
     }),
     openPlatform: (target) => createPlatform(target, { egress, cozeBudget }),

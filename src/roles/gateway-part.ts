@@ -2,7 +2,8 @@ import type { Registry } from 'prom-client'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { createJournalWriter } from '../gateway/journal-writer.ts'
 import { createGatewayView } from '../store/gateway-view.ts'
-import { appendJournalEntries, purgeJournal } from '../store/journal.ts'
+import { purgeJournal } from '../store/journal.ts'
+import { createJournalSink } from '../store/journal-sink.ts'
 import { recordReplica, removeReplica } from '../store/replicas.ts'
 import type { Store } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -22,7 +23,8 @@ export async function startGatewayPart(
   options: { ownOrigins: () => string[]; metrics: Registry },
 ): Promise<GatewayPart> {
   const { config, store, egress, logger, processId } = foundation
-  const journal = createJournalWriter({ write: (entries) => appendJournalEntries(store, entries), logger })
+  const sink = createJournalSink(store, config.databaseUrl)
+  const journal = createJournalWriter({ write: sink.write, logger, batchSize: 250 })
   const gateway = createGateway({
     view: createGatewayView(store),
     journal,
@@ -61,6 +63,7 @@ export async function startGatewayPart(
       stopReporting()
       await gateway.close()
       await journal.close()
+      await sink.close()
       await removeReplica(store, processId)
     },
   }

@@ -64,8 +64,16 @@ export function startTemporalPart(
         await sleep(waitMs, undefined, { signal })
       }
     }
-    const searchAttributes = await registerSearchAttributes(client.connection, config.temporal.namespace, logger)
-    link = { client: client.client, searchAttributes }
+    const { connection } = client
+    const register = () => registerSearchAttributes(connection, config.temporal.namespace, logger)
+    const made: TemporalLink = {
+      client: client.client,
+      searchAttributes: await register(),
+      renew: async () => {
+        made.searchAttributes = await register()
+      },
+    }
+    link = made
     detail = null
     return link
   }

@@ -9,6 +9,7 @@ import { getPlatform, openCredential } from '../store/platforms.ts'
 import type { Store } from '../store/store.ts'
 import { connectWorker } from '../temporal/connection.ts'
 import { runReconciler } from '../temporal/reconciler.ts'
+import { runSchedules } from '../temporal/schedules.ts'
 import { createSyncRuns } from '../temporal/sync-runs.ts'
 import { createSyncWorker, installTemporalLogger } from '../temporal/worker.ts'
 import type { Foundation } from './foundation.ts'
@@ -90,6 +91,8 @@ export function startWorkerPart(
   // Reported by whoever waits for `started`; nobody has to.
   firstPoll.promise.catch(() => undefined)
   const reconciling = runReconciler({ store, runs, link: temporal.link, logger, signal: stop.signal })
+  const { taskQueue } = config.temporal
+  const scheduling = runSchedules({ store, link: temporal.link, taskQueue, logger, signal: stop.signal })
 
   return {
     ready: () => worker?.getState() === 'RUNNING',
@@ -97,7 +100,7 @@ export function startWorkerPart(
     close: async () => {
       stop.abort()
       if (worker?.getState() === 'RUNNING') worker.shutdown()
-      await Promise.all([working, reconciling])
+      await Promise.all([working, reconciling, scheduling])
       await platforms.close()
     },
   }

@@ -1,5 +1,5 @@
 import { newId } from '../domain/ids.ts'
-import type { RemoteSpace } from '../platforms/platform.ts'
+import type { PlatformKind, RemoteSpace } from '../platforms/platform.ts'
 import {
   chunksOf,
   clip,
@@ -12,6 +12,7 @@ import {
   toPage,
 } from './columns.ts'
 import type { Space } from './generated/sqlite/client.ts'
+import { getPlatforms, type PlatformRecord } from './platforms.ts'
 import type { Store } from './store.ts'
 
 export type SpaceRecord = {
@@ -175,4 +176,20 @@ function isSame(row: Space, values: ReturnType<typeof valuesOf>): boolean {
     row.archived === values.archived &&
     row.problem === values.problem
   )
+}
+
+/** The platform of that kind that has one of these spaces already; null when none has. */
+export async function findPlatformOfSpaces(
+  store: Store,
+  kind: PlatformKind,
+  remoteIds: readonly string[],
+): Promise<PlatformRecord | null> {
+  const rows = await readInChunks(remoteIds, (chunk) =>
+    store.db.space.findMany({ where: { remoteId: { in: chunk } }, select: { platformId: true } }),
+  )
+  const platforms = await getPlatforms(
+    store,
+    rows.map((row) => row.platformId),
+  )
+  return platforms.find((platform) => platform.kind === kind) ?? null
 }

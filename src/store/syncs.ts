@@ -146,6 +146,12 @@ export async function listOpenSyncs(store: Store, filter: { platformId?: string 
   return rows.map(toSync)
 }
 
+/** The run of a profile that is still going on, or null. */
+export async function findOpenSyncOfProfile(store: Store, profileId: string): Promise<SyncRecord | null> {
+  const row = await store.db.sync.findFirst({ where: { state: OPEN, profileId } })
+  return row === null ? null : toSync(row)
+}
+
 /** A dry run's authorizations in the clear, for applying its plan. */
 export async function openAuthorizations(store: Store, syncId: string): Promise<CellAuthorization[]> {
   const row = await store.db.sync.findUnique({ where: { id: syncId }, select: { sealedAuthorizations: true } })

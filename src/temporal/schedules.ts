@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Client,
   ScheduleAlreadyRunning,
@@ -16,14 +17,23 @@ import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
 import type { TemporalLink } from './sync-runs.ts'
 
 const CALL_TIMEOUT_MS = 5_000
-const PREFIX = 'profile-'
 
 /** Also the workflow id of its runs, to which Temporal appends the time: `profile-<id>-2026-01-01T00:00:00Z`. */
 export function scheduleIdOf(profileId: string): string {
-  return `${PREFIX}${profileId}`
+  return `profile-${profileId}`
 }
 
-export type SchedulesOptions = { link: () => TemporalLink | null; taskQueue: string; logger: Logger }
+/** Tells our schedules from those of another installation in the same namespace. */
+export function installationOf(store: Store): string {
+  return store.digest('schedules').slice(0, 16)
+}
+
+export type SchedulesOptions = {
+  link: () => TemporalLink | null
+  taskQueue: string
+  installation: string
+  logger: Logger
+}
 
 /** The schedules of profiles as Temporal Schedules. */
 export function createScheduler(options: SchedulesOptions): Scheduler {
@@ -40,7 +50,7 @@ export function createScheduler(options: SchedulesOptions): Scheduler {
     }
   }
   return {
-    apply: (profile) => told(profile.id, (link) => applyProfile(link, options.taskQueue, profile)),
+    apply: (profile) => told(profile.id, (link) => applyProfile(link, options, profile)),
     remove: (profileId) => told(profileId, (link) => removeSchedule(link.client, scheduleIdOf(profileId))),
     async nextRuns(profileId) {
       const link = options.link()
@@ -57,6 +67,28 @@ export function createScheduler(options: SchedulesOptions): Scheduler {
   }
 }
 
+/** Reconciles the schedules at start-up and every `intervalMs` (default 10 s). Ends with the signal. */
+export async function runSchedules(options: {
+  store: Store
+  link: () => TemporalLink | null
+  taskQueue: string
+  logger: Logger
+  signal: AbortSignal
+  intervalMs?: number
+}): Promise<void> {
+  const { store, taskQueue, logger, signal, intervalMs = 10_000 } = options
+  const told = new Map<string, number>()
+  while (!signal.aborted) {
+    const link = options.link()
+    try {
+      if (link !== null) await reconcileSchedules(store, link, taskQueue, told)
+    } catch (error) {
+      logger.warn({ err: error }, 'the schedules could not be reconciled; the next pass follows')
+    }
+    await sleep(link === null ? 500 : intervalMs, undefined, { signal }).catch(() => undefined)
+  }
+}
+
 /**
  * One pass of the reconciler: what differs between the store's profiles and Temporal's schedules is made so in Temporal,
  * and schedules of profiles that are gone are deleted. `told`: the row versions that this process has told before; an empty
@@ -68,9 +100,10 @@ export async function reconcileSchedules(
   taskQueue: string,
   told: Map<string, number>,
 ): Promise<void> {
+  const place = { taskQueue, installation: installationOf(store) }
   const there = new Map<string, boolean>()
-  for await (const { scheduleId, state } of link.client.schedule.list()) {
-    if (scheduleId.startsWith(PREFIX)) there.set(scheduleId, state.paused)
+  for await (const { scheduleId, state, memo } of link.client.schedule.list()) {
+    if (memo?.installation === place.installation) there.set(scheduleId, state.paused)
   }
   // After the list: a profile that came in between is only told once more, one that went is found by the next pass.
   const profiles = await allProfiles(store)
@@ -78,7 +111,7 @@ export async function reconcileSchedules(
     const paused = there.get(scheduleIdOf(profile.id))
     const wanted = profile.schedule === null ? undefined : profile.paused
     if (told.get(profile.id) === profile.rowVersion && paused === wanted) continue
-    await applyProfile(link, taskQueue, profile)
+    await applyProfile(link, place, profile)
     told.set(profile.id, profile.rowVersion)
   }
   const known = new Set(profiles.map((profile) => scheduleIdOf(profile.id)))
@@ -87,13 +120,15 @@ export async function reconcileSchedules(
   }
 }
 
-async function applyProfile(link: TemporalLink, taskQueue: string, profile: ProfileRecord): Promise<void> {
+type Place = { taskQueue: string; installation: string }
+
+async function applyProfile(link: TemporalLink, place: Place, profile: ProfileRecord): Promise<void> {
   const { client } = link
   const scheduleId = scheduleIdOf(profile.id)
   if (profile.schedule === null) return await removeSchedule(client, scheduleId)
-  const wanted = describe(link, taskQueue, profile, profile.schedule)
+  const wanted = describe(link, place.taskQueue, profile, profile.schedule)
   try {
-    await client.schedule.create({ scheduleId, ...wanted })
+    await client.schedule.create({ scheduleId, memo: { installation: place.installation }, ...wanted })
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error
     await client.schedule.getHandle(scheduleId).update(() => wanted)

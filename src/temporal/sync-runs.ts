@@ -1,5 +1,7 @@
 import {
   type Client,
+  isGrpcServiceError,
+  ServiceError,
   WorkflowExecutionAlreadyStartedError,
   type WorkflowHandle,
   WorkflowNotFoundError,
@@ -11,7 +13,12 @@ import type { Logger } from '../telemetry/logger.ts'
 import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
 
 /** What is known of the cluster once it has answered; null while it is away. */
-export type TemporalLink = { client: Client; searchAttributes: boolean }
+export type TemporalLink = {
+  client: Client
+  searchAttributes: boolean
+  /** Registers the search attributes again: a cluster that lost its database has lost them, too. */
+  renew?: () => Promise<void>
+}
 
 const QUERY_TIMEOUT_MS = 3_000
 /** The SDK's own retries would keep a caller of the API waiting for most of a minute. */
@@ -40,22 +47,30 @@ export function createSyncRuns(options: {
     }
   }
 
+  const startRun = async (link: TemporalLink, run: RunRef, summary: SyncSummary): Promise<void> => {
+    const input: SyncInput = { syncId: run.id, searchAttributes: link.searchAttributes }
+    await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
+      link.client.workflow.start(SYNC_WORKFLOW, {
+        workflowId: run.workflowId,
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        taskQueue: options.taskQueue,
+        args: [input],
+        staticSummary: describeRun(summary),
+        ...(link.searchAttributes ? { typedSearchAttributes: attributesOf(summary) } : {}),
+      }),
+    )
+  }
+
   return {
     async start(run, summary) {
       const link = options.link()
       if (link === null) return 'unavailable'
-      const input: SyncInput = { syncId: run.id, searchAttributes: link.searchAttributes }
       try {
-        await link.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () =>
-          link.client.workflow.start(SYNC_WORKFLOW, {
-            workflowId: run.workflowId,
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            taskQueue: options.taskQueue,
-            args: [input],
-            staticSummary: describeRun(summary),
-            ...(link.searchAttributes ? { typedSearchAttributes: attributesOf(summary) } : {}),
-          }),
-        )
+        await startRun(link, run, summary).catch(async (error: unknown) => {
+          if (!isInvalidArgument(error) || link.renew === undefined) throw error
+          await link.renew()
+          await startRun(link, run, summary)
+        })
         return 'started'
       } catch (error) {
         if (error instanceof WorkflowExecutionAlreadyStartedError) return 'started'
@@ -109,6 +124,11 @@ function attributesOf(summary: SyncSummary): TypedSearchAttributes {
 
 function argsOf(signal: SyncSignal): unknown[] {
   return 'spaceId' in signal ? [{ spaceId: signal.spaceId, actor: signal.actor }] : []
+}
+
+/** gRPC INVALID_ARGUMENT: what a cluster says to a search attribute that it does not know. */
+function isInvalidArgument(error: unknown): boolean {
+  return error instanceof ServiceError && isGrpcServiceError(error.cause) && error.cause.code === 3
 }
 
 function nameOf(error: unknown): string {

@@ -2,13 +2,15 @@ import { Registry } from 'prom-client'
 import { createApi } from '../../src/api/app.ts'
 import type { ApiRole } from '../../src/api/context.ts'
 import type { ApiDeps } from '../../src/api/deps.ts'
+import type { Scheduler } from '../../src/api/scheduler.ts'
 import type { LiveStatus, SyncRuns, SyncSignal, SyncSummary } from '../../src/api/sync-runs.ts'
 import { createEgressPolicy } from '../../src/egress/policy.ts'
 import { callTool } from '../../src/mcp/call.ts'
 import { discoverTools } from '../../src/mcp/discover.ts'
 import { createPlatform } from '../../src/platforms/registry.ts'
-import { createCallBudget } from '../../src/store/call-budget.ts'
 import { createApiKey } from '../../src/store/api-keys.ts'
+import { createCallBudget } from '../../src/store/call-budget.ts'
+import type { ProfileRecord } from '../../src/store/profiles.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openTestStore } from '../store/test-store.ts'
 import { recordingLogger } from '../support/logger.ts'
@@ -33,6 +35,7 @@ export type TestApi = {
   store: Store
   deps: ApiDeps
   runs: FakeRuns
+  schedules: FakeSchedules
   /** What the gateway answers to "have you seen it". */
   gateway: { effective: boolean; asked: { revision: number; timeoutMs: number }[] }
   /** Everything that was logged, and every answer's text: where a secret would show. */
@@ -52,18 +55,27 @@ export type FakeRuns = SyncRuns & {
   live: LiveStatus | null
 }
 
+export type FakeSchedules = Scheduler & {
+  away: boolean
+  /** As Temporal was told last, by profile. */
+  told: Map<string, ProfileRecord>
+}
+
 export async function openTestApi(
   over: Partial<Omit<ApiDeps, 'facts'>> & { facts?: Partial<ApiDeps['facts']> } = {},
 ): Promise<TestApi> {
   const { store, close } = await openTestStore()
   const { logger, lines } = recordingLogger()
   const runs = fakeRuns()
+  const schedules = fakeSchedules()
   const gateway: TestApi['gateway'] = { effective: true, asked: [] }
   const egress = createEgressPolicy({ allow: [], deny: [], loopbackAllowed: true, ownPorts: new Set() })
   const deps: ApiDeps = {
     store,
     syncRuns: runs,
-    openPlatform: (target) => createPlatform(target, { egress, cozeBudget: createCallBudget(store, { intervalMs: 0 }) }),
+    scheduler: schedules,
+    openPlatform: (target) =>
+      createPlatform(target, { egress, cozeBudget: createCallBudget(store, { intervalMs: 0 }) }),
     mcp: { discoverTools, callTool },
     egress,
     gatewaySeen: async (revision, timeoutMs) => {
@@ -95,6 +107,7 @@ export async function openTestApi(
     store,
     deps,
     runs,
+    schedules,
     gateway,
     keys,
     app,
@@ -149,4 +162,27 @@ function fakeRuns(): FakeRuns {
     uiUrl: (workflowId) => `http://127.0.0.1:8233/namespaces/default/workflows/${workflowId}`,
   }
   return runs
+}
+
+function fakeSchedules(): FakeSchedules {
+  const schedules: FakeSchedules = {
+    away: false,
+    told: new Map(),
+    async apply(profile) {
+      if (schedules.away) return 'unavailable'
+      schedules.told.set(profile.id, profile)
+      return 'applied'
+    },
+    async remove(profileId) {
+      if (schedules.away) return 'unavailable'
+      schedules.told.delete(profileId)
+      return 'applied'
+    },
+    async nextRuns(profileId) {
+      const told = schedules.told.get(profileId)
+      if (schedules.away || told === undefined) return null
+      return told.paused ? [] : [new Date('2030-01-01T03:00:00Z')]
+    },
+  }
+  return schedules
 }

@@ -90,7 +90,13 @@ describe('registering a Dify platform', () => {
     ['no password', () => input({}, { password: undefined }), 400, 'invalid_request', 'database.password'],
     ['an empty name', () => input({ name: '  ' }), 400, 'invalid_request', 'name'],
     ['another kind', () => input({ kind: 'slack' }), 400, 'invalid_request', 'kind'],
-    ['COZE, not yet', () => ({ kind: 'coze', name: 'c', cookie: 'x' }), 422, 'unsupported_platform', 'kind'],
+    [
+      'COZE of the open-source edition',
+      () => ({ kind: 'coze', name: 'c', edition: 'open-source', accountType: 'personal' }),
+      422,
+      'unsupported_version',
+      'kind',
+    ],
     [
       'a gateway URL with a password',
       () => input({ gatewayUrl: 'https://u:p@gw.test' }),

@@ -163,7 +163,7 @@ describe.concurrent('people', () => {
 
   it('terminate a run in Temporal’s Web UI: it is closed as RunLost, and the next one completes the work', async () => {
     const world = await worldOf('Terminated', 3, 2)
-    const handshakes = world.hold('initialize')
+    const handshakes = world.holdProofs()
     const syncId = await world.startSync()
     await untilIn(cluster, syncId, 'mintTokens')
     await until('a token is being proven', () => handshakes.held() > 0)

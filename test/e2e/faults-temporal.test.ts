@@ -72,7 +72,7 @@ describe('the API is killed', () => {
 describe('the Temporal server', () => {
   it('is killed in mid-run and comes back: the run ends succeeded', async () => {
     const world = await worldOf('Temporal killed', 3, 3)
-    const handshakes = world.hold('initialize')
+    const handshakes = world.holdProofs()
     const syncId = await world.startSync()
     await untilIn(cluster, syncId, 'mintTokens')
     await until('a token is being proven', () => handshakes.held() > 0)
@@ -84,7 +84,7 @@ describe('the Temporal server', () => {
 
   it('loses its database: the open run is closed as RunLost, and new runs work', async () => {
     const world = await worldOf('Temporal lost', 2, 2)
-    const handshakes = world.hold('initialize')
+    const handshakes = world.holdProofs()
     const syncId = await world.startSync()
     await untilIn(cluster, syncId, 'mintTokens')
     await until('a token is being proven', () => handshakes.held() > 0)
@@ -130,7 +130,7 @@ describe('a run that continues as new', () => {
     const first = handle.firstExecutionRunId
     const current = async () => (await cluster.temporal.client.workflow.getHandle(sync.workflowId).describe()).runId
     await until('it has continued as new', async () => (await current()) !== first)
-    await cluster.must(200, 'POST', `/syncs/${sync.id}/pause`, {})
+    await cluster.must(202, 'POST', `/syncs/${sync.id}/pause`, {})
     await syncWhen(cluster, sync.id, (one) => one.state === 'paused')
     const status = await cluster.temporal.client.workflow.getHandle(sync.workflowId).query<SyncStatus>('status')
     expect(status).toMatchObject({ state: 'paused', spacesTotal: 20, disabledSpaceIds: [disabledSpace] })
@@ -138,7 +138,7 @@ describe('a run that continues as new', () => {
     const rows = (await world.dify.rows()).length
     expect(rows).toBeLessThan(38)
 
-    await cluster.must(200, 'POST', `/syncs/${sync.id}/resume`, {})
+    await cluster.must(202, 'POST', `/syncs/${sync.id}/resume`, {})
     const run = await finished(cluster, sync.id, 150_000)
     expect(run).toMatchObject({ state: 'succeeded', counts: { total: 40, succeeded: 38, skipped: 2, failed: 0 } })
     const skipped = (await targetsOf(cluster, sync.id)).filter((target) => target.state === 'skipped')

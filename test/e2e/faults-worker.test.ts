@@ -92,7 +92,7 @@ describe('SIGKILL of the worker', () => {
     kills.push('planSpace')
 
     // With tokens minted, none proven.
-    const handshakes = world.hold('initialize')
+    const handshakes = world.holdProofs()
     await unlockTenants()
     await restart()
     await until('a token is being proven', () => handshakes.held() > 0)

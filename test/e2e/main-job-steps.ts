@@ -3,9 +3,11 @@ import { callAsDify } from '../support/call-as-dify.ts'
 import {
   createDifyDatabase,
   type DifyTestDatabase,
+  footprint,
   type StoredRow,
   type TestWorkspace,
 } from '../support/dify-database.ts'
+import type { Engine } from '../support/dify-shapes.ts'
 import { captureHistories, textOf } from '../support/histories.ts'
 import { type RunningServer, startEverything } from '../support/mcp-servers.ts'
 import { finished, type Product, type SyncBody, type TargetBody, targetsOf } from '../support/product.ts'
@@ -20,10 +22,11 @@ const CANARY = {
   defaultPassThrough: 'canary-default-passthrough-77ab',
   ownPassThrough: 'canary-own-passthrough-c3d8',
   customToken: 'canary-Custom-Token-8842-qwertz',
+  secondToken: 'canary-Second-Token-5150-asdfgh',
 }
 
-/** The main job in one shape of the product. `start` makes it; it is stopped here. */
-export function describeMainJob(shape: string, start: () => Promise<Product>): void {
+/** The main job in one shape of the product, for a Dify on either engine. `start` makes the product; it is stopped here. */
+export function describeMainJob(shape: string, start: () => Promise<Product>, difyEngine: Engine = 'postgresql'): void {
   describe(shape, () => {
     let product: Product
     let dify: DifyTestDatabase
@@ -37,7 +40,7 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
 
     beforeAll(async () => {
       ;[dify, streaming, sse, tenant] = await Promise.all([
-        createDifyDatabase(),
+        createDifyDatabase({ engine: difyEngine, password: CANARY.databasePassword }),
         startEverything('streamableHttp'),
         startEverything('sse'),
         startScriptedServer({
@@ -110,7 +113,7 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
           {},
         )
         expect(check.ok).toBe(true)
-        expect(check.version).toMatch(/^Dify 1\.16.*PostgreSQL/)
+        expect(check.version).toMatch(/^Dify 1\.16.*(PostgreSQL|MariaDB|MySQL)/)
       })
 
       it('is registered once', async () => {
@@ -119,6 +122,17 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
           name: 'The same',
           edition: 'community',
           database: { ...database(), user: 'somebody-else' },
+        })
+        expect(answer.status).toBe(409)
+        expect(answer.text).toContain('Our Dify')
+      })
+
+      it('is registered once, also under another name of its host', async () => {
+        const answer = await product.call('POST', '/platforms', {
+          kind: 'dify',
+          name: 'The same by name',
+          edition: 'community',
+          database: { ...database(), host: 'localhost' },
         })
         expect(answer.status).toBe(409)
         expect(answer.text).toContain('Our Dify')
@@ -280,11 +294,11 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
       })
 
       it('M13: the same again writes nothing', async () => {
-        const before = await versions(dify)
+        const before = await footprint(dify)
         const again = await sync({ instanceIds: everyInstance(), spaceIds: good() })
         expect(again.run.state).toBe('succeeded')
         expect(again.targets.map((target) => target.state)).toEqual(Array(9).fill('unchanged'))
-        expect(await versions(dify)).toEqual(before)
+        expect(await footprint(dify)).toEqual(before)
       })
 
       it('M13: what changed is updated in place, nothing is made twice', async () => {
@@ -301,6 +315,59 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
         ])
         expect(identity(await dify.rows())).toEqual(before)
         await dify.checkRows(workspace('Gamma'))
+      })
+
+      it('M8: a token that the admin replaces is written into Dify, and only then does the former one end', async () => {
+        const row = async () =>
+          (await dify.checkRows(workspace('Alpha'))).find((one) => one.name === 'Tenant search') ?? {
+            url: '',
+            headers: {},
+          }
+        const before = await row()
+        const replaced = await sync({
+          instanceIds: [instances.tenant],
+          spaceIds: [spaces.Alpha],
+          authorizations: [{ instanceId: instances.tenant, spaceId: spaces.Alpha, token: CANARY.secondToken }],
+        })
+        expect(replaced.targets.map((target) => [target.state, target.action])).toEqual([['succeeded', 'update']])
+        expect(replaced.targets[0]?.changes?.map((change) => change.field)).toEqual(['authorization'])
+        const after = await row()
+        expect(after.headers).toEqual({ Authorization: `Bearer ${CANARY.secondToken}` })
+        expect((await callAsDify(after.url, after.headers, 'tool-1', { text: 'x' })).status).toBe(200)
+        expect((await callAsDify(before.url, before.headers, 'tool-1', { text: 'x' })).status).toBe(401)
+      })
+
+      it('a token that another binding has is refused', async () => {
+        const answer = await product.call<{ code: string }>('POST', '/syncs', {
+          platformId,
+          acceptWarnings: true,
+          instanceIds: [instances.tenant],
+          spaceIds: [spaces.Beta],
+          authorizations: [{ instanceId: instances.tenant, spaceId: spaces.Beta, token: CANARY.secondToken }],
+        })
+        expect(answer).toMatchObject({ status: 409, body: { code: 'token_in_use' } })
+      })
+
+      it('M11: what happened can be read as live events, and resumed after the last one seen', async () => {
+        const list = await product.must<{ items: SyncBody[] }>(200, 'GET', '/syncs?limit=200')
+        const run = list.items.find((one) => one.counts.succeeded === 9)
+        const read = async (headers: Record<string, string> = {}) => {
+          const response = await fetch(`${product.origin}/api/v1/syncs/${run?.id}/events`, {
+            headers: { authorization: `Bearer ${product.adminKey}`, ...headers },
+          })
+          const text = await response.text()
+          return {
+            status: response.status,
+            ids: [...text.matchAll(/^id: (\d+)$/gm)].map((match) => Number(match[1])),
+            text,
+          }
+        }
+        const all = await read()
+        expect(all.ids).toEqual(all.ids.map((_, index) => index + 1))
+        expect(all.text.match(/event: target/g)).toHaveLength(9)
+        const half = Math.floor(all.ids.length / 2)
+        expect((await read({ 'last-event-id': String(half) })).ids).toEqual(all.ids.slice(half))
+        expect((await read({ 'last-event-id': String(all.ids.length) })).status).toBe(204)
       })
 
       it('Idempotency-Key: the same call twice is one run', async () => {
@@ -335,7 +402,8 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
         expect(failed[0]?.error?.hint).not.toBe('')
 
         await dify.query(
-          'UPDATE tenants SET encrypt_public_key = (SELECT encrypt_public_key FROM tenants WHERE id = $1) WHERE id = $2',
+          `UPDATE tenants SET encrypt_public_key =
+             (SELECT k.encrypt_public_key FROM (SELECT encrypt_public_key FROM tenants WHERE id = $1) k) WHERE id = $2`,
           [workspace('Alpha').tenantId, workspace('Keyless').tenantId],
         )
         const retry = await product.must<{ id: string }>(202, 'POST', `/syncs/${run.id}/retry`, {})
@@ -377,13 +445,13 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
           `/bindings?instanceId=${instances.tenant}&spaceId=${spaces.Gamma}`,
         )
         const binding = page.items[0]
-        const before = await versions(dify)
+        const before = await footprint(dify)
         const patch = { passThroughHeaders: { 'X-Tenant': 'gamma' } }
         const match = { 'if-match': `"${binding?.rowVersion}"` }
         expect((await product.call('PATCH', `/bindings/${binding?.id}`, patch, match)).status).toBe(200)
         expect((await product.call('PATCH', `/bindings/${binding?.id}`, patch, match)).status).toBe(409)
         expect((await product.call('PATCH', `/bindings/${binding?.id}`, patch)).status).toBe(428)
-        expect(await versions(dify)).toEqual(before)
+        expect(await footprint(dify)).toEqual(before)
       })
     })
 
@@ -447,9 +515,4 @@ export function describeMainJob(shape: string, start: () => Promise<Product>): v
       })
     })
   })
-}
-
-/** What tells a touched row from an untouched one: xmin changes with every UPDATE, even one that changes nothing. */
-async function versions(database: DifyTestDatabase): Promise<Record<string, unknown>[]> {
-  return await database.query('SELECT id, xmin::text, updated_at::text FROM tool_mcp_providers ORDER BY id')
 }

@@ -17,6 +17,7 @@ import { setBindingsEnabled, updateBinding } from '../../src/store/bindings.ts'
 import { createGatewayView } from '../../src/store/gateway-view.ts'
 import { deleteInstance, updateInstance } from '../../src/store/instances.ts'
 import { appendJournalEntries, listJournalEntries, purgeJournal } from '../../src/store/journal.ts'
+import { createJournalSink } from '../../src/store/journal-sink.ts'
 import { createManualToken, deleteManualToken } from '../../src/store/manual-tokens.ts'
 import { purgeRevoked, REPLICA_LIFE_MS, recordReplica, removeReplica, waitUntilSeen } from '../../src/store/replicas.ts'
 import { currentRevision } from '../../src/store/revision.ts'
@@ -212,12 +213,13 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
       const token = await mintTokenFor(store, one(bindings).id)
       const instanceId = one(instances).id
       const base = Date.now() - 10_000
-      await appendJournalEntries(
-        store,
+      const sink = createJournalSink(store, test.options.config.databaseUrl)
+      await sink.write(
         Array.from({ length: 450 }, (_, index) =>
           entry({ at: new Date(base + index), instanceId, tokenId: token.id, method: 'm'.repeat(200) }),
         ),
       )
+      await sink.close()
       const page = await listJournalEntries(store, { instanceId, limit: 500 })
       expect(page.items).toHaveLength(450)
       expect(page.items[0]).toMatchObject({ at: new Date(base + 449), method: 'm'.repeat(128) })

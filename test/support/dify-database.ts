@@ -89,10 +89,10 @@ export function newTestKey(bits = 2048): TestKey {
 }
 
 export async function createDifyDatabase(
-  options: { engine?: Engine; shape?: Shape; schemaSql?: string } = {},
+  options: { engine?: Engine; shape?: Shape; schemaSql?: string; password?: string } = {},
 ): Promise<DifyTestDatabase> {
   const { engine = 'postgresql', shape = '1.16' } = options
-  const database = await createServerDatabase(engine)
+  const database = await createServerDatabase(engine, options.password)
   const { query } = database
   await database.script(options.schemaSql ?? difySchemaSql(engine, shape))
 
@@ -128,6 +128,15 @@ export async function createDifyDatabase(
     connect: database.connect,
     drop: database.drop,
   }
+}
+
+/** What a write would change, whoever does it: PostgreSQL tells each row's version, on MySQL every column must do. */
+export async function footprint(db: DifyTestDatabase): Promise<Record<string, unknown>[]> {
+  return await db.query(
+    db.engine === 'postgresql'
+      ? 'SELECT id, xmin::text, ctid::text, updated_at FROM tool_mcp_providers ORDER BY id'
+      : 'SELECT * FROM tool_mcp_providers ORDER BY id',
+  )
 }
 
 /** An account of its own in a workspace; answers its id. */
@@ -175,6 +184,11 @@ export async function decryptAll(
   privateKeyPem: string,
 ): Promise<({ text: string; error?: undefined } | { error: string; text?: undefined })[]> {
   return await runChecker(['--decrypt'], privateKeyPem, tokens)
+}
+
+/** Judges `tools` columns as Dify's readers do; answers each one's names, rejects at the first bad one. */
+export async function checkToolsColumns(columns: string[]): Promise<string[][]> {
+  return await runChecker(['--tools'], '', columns)
 }
 
 async function runChecker<T>(options: string[], privateKeyPem: string, lines: string[]): Promise<T[]> {

@@ -12,6 +12,8 @@ export const SERVERS: Record<Engine, ServerAccount> = {
   mysql: { host: '127.0.0.1', port: 3306, user: 'root', password: '' },
 }
 
+const ODD_PASSWORD = `p'a "s\\s' w=ö%20 {rd}`
+
 export type Query = (sql: string, values?: unknown[]) => Promise<Record<string, unknown>[]>
 
 /** A connection of its own. */
@@ -27,9 +29,10 @@ export type ServerDatabase = {
   drop(): Promise<void>
 }
 
-export async function createServerDatabase(engine: Engine): Promise<ServerDatabase> {
+/** `password`: on MySQL that of the database's user; PostgreSQL trusts whatever it is given. */
+export async function createServerDatabase(engine: Engine, password = ODD_PASSWORD): Promise<ServerDatabase> {
   const name = `tf_dify_${randomBytes(6).toString('hex')}`
-  return engine === 'postgresql' ? await onPostgres(name) : await onMysql(name)
+  return engine === 'postgresql' ? await onPostgres(name) : await onMysql(name, password)
 }
 
 async function onPostgres(name: string): Promise<ServerDatabase> {
@@ -64,12 +67,12 @@ async function onPostgres(name: string): Promise<ServerDatabase> {
   }
 }
 
-async function onMysql(name: string): Promise<ServerDatabase> {
+async function onMysql(name: string, password: string): Promise<ServerDatabase> {
   const server = SERVERS.mysql
   const options = { ...server, charset: 'utf8mb4_general_ci', dateStrings: true } as const
   const first = await mysql.createConnection(options)
   await first.query(`CREATE DATABASE ${name} DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci`)
-  const account = { ...server, user: name, password: `p'a "s\\s' w=ö%20 {rd}` }
+  const account = { ...server, user: name, password }
   await first.query('CREATE USER ?@? IDENTIFIED BY ?', [name, '%', account.password])
   await first.query(`GRANT ALL ON ${name}.* TO ?@?`, [name, '%'])
   await first.end()

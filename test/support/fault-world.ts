@@ -18,11 +18,15 @@ export type FaultWorld = {
   /** Of the workspaces, in their order. */
   spaceIds: string[]
   instanceIds: string[]
-  /** Requests with this JSON-RPC method are held by every MCP server until the answer is called. Tells how many are held. */
-  hold: (method: string) => { held: () => number; release: () => void }
+  /** Every MCP server leaves requests with this JSON-RPC method unanswered until the release. */
+  hold: (method: 'tools/list') => Hold
+  /** As `hold`, for handshakes after the tools were asked for: those that prove a token. */
+  holdProofs: () => Hold
   startSync: (body?: Record<string, unknown>) => Promise<string>
   stop: () => Promise<void>
 }
+
+export type Hold = { held: () => number; release: () => void }
 
 export async function startFaultWorld(
   cluster: Cluster,
@@ -39,10 +43,13 @@ export async function startFaultWorld(
   const servers: ScriptedServer[] = []
   for (let index = 1; index <= size.instances; index++) {
     const tools = manyTools(index)
+    let listed = false
     const server = await startScriptedServer({
       tools,
       intercept: (request, response, message) => {
-        const waiting = message === null ? undefined : holds.get(message.method)
+        const method = message?.method === 'initialize' && listed ? 'proof' : (message?.method ?? '')
+        if (method === 'tools/list') listed = true
+        const waiting = holds.get(method)
         if (waiting === undefined || response.destroyed) return false
         // Never answered: whoever asked is told by the cut connection, and asks again.
         waiting.push(() => request.socket.destroy())
@@ -76,17 +83,8 @@ export async function startFaultWorld(
     workspaces,
     spaceIds: byName.map((space) => space.id),
     instanceIds,
-    hold: (method) => {
-      const waiting: (() => void)[] = []
-      holds.set(method, waiting)
-      return {
-        held: () => waiting.length,
-        release: () => {
-          holds.delete(method)
-          for (const go of waiting) go()
-        },
-      }
-    },
+    hold: (method) => holdRequests(holds, method),
+    holdProofs: () => holdRequests(holds, 'proof'),
     startSync: async (body = {}) => {
       const { id } = await cluster.must<{ id: string }>(202, 'POST', '/syncs', {
         platformId: platform.id,
@@ -101,6 +99,18 @@ export async function startFaultWorld(
       await network.stop()
       await Promise.all(servers.map((server) => server.stop()))
       await dify.drop()
+    },
+  }
+}
+
+function holdRequests(holds: Map<string, (() => void)[]>, method: string): Hold {
+  const waiting: (() => void)[] = []
+  holds.set(method, waiting)
+  return {
+    held: () => waiting.length,
+    release: () => {
+      holds.delete(method)
+      for (const go of waiting) go()
     },
   }
 }

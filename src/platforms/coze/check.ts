@@ -14,7 +14,7 @@ export async function checkCoze(
   calls: Calls,
   settings: CozeSettings,
   cookie: CozeCookie,
-  clock: Clock,
+  surroundings: { clock: Clock; gatewayHint: string | null },
 ): Promise<PlatformCheck> {
   const findings: PlatformCheck['findings'] = []
   const found = (name: string, detail: string): void => void findings.push({ name, ok: true, detail })
@@ -41,7 +41,8 @@ export async function checkCoze(
     const spaces = await administeredSpaces(calls, settings.enterpriseId, organizations)
     found('spaces', `${spaces.length} in which the user is owner or administrator`)
     const hints = [
-      ...expiryHints(credentialExpiresAt, clock.now()),
+      ...(surroundings.gatewayHint === null ? [] : [surroundings.gatewayHint]),
+      ...expiryHints(credentialExpiresAt, surroundings.clock.now()),
       ...(spaces.length === 0
         ? ['The user is owner or administrator of no space. Have the user made administrator of the spaces to sync.']
         : []),

@@ -8,7 +8,7 @@ import { checkCoze } from './check.ts'
 import { type CozeTimeouts, createCozeClient } from './client.ts'
 import { parseCozeCookie } from './cookie.ts'
 import { createMemory } from './memory.ts'
-import { isLoopbackHost, normaliseForCoze, textRulesFor } from './normalise.ts'
+import { type CozeTextRules, checkedGatewayUrl, isLoopbackHost, normaliseForCoze, textRulesFor } from './normalise.ts'
 import { readSpace } from './read.ts'
 import { administeredSpaces, organizationsOf } from './spaces.ts'
 import { openSpaceWriter } from './writer.ts'
@@ -64,7 +64,10 @@ export function createCozePlatform(options: CozePlatformOptions): Platform {
 
   return {
     kind: 'coze',
-    check: ({ signal }) => checkCoze(calls(signal), settings, cookie, clock),
+    check: ({ signal, gatewayUrl }) => {
+      const gatewayHint = gatewayUrl === undefined ? null : whyUnusable(gatewayUrl, rules)
+      return checkCoze(calls(signal), settings, cookie, { clock, gatewayHint })
+    },
     listSpaces: ({ signal }) => listSpaces(signal),
     normalise: (desired) => normaliseForCoze(desired, rules),
     proposeIdentity: () => null,
@@ -74,6 +77,17 @@ export function createCozePlatform(options: CozePlatformOptions): Platform {
       return openSpaceWriter({ calls: { client, signal, fence }, clock, memory }, space)
     },
     close: () => client.close(),
+  }
+}
+
+/** Why COZE could not call that gateway; null when it can. A plan refuses it, a check only says so. */
+function whyUnusable(gatewayUrl: string, rules: CozeTextRules): string | null {
+  try {
+    checkedGatewayUrl(gatewayUrl, rules)
+    return null
+  } catch (error) {
+    if (error instanceof ToolferryError) return error.message
+    throw error
   }
 }
 

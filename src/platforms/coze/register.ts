@@ -75,7 +75,7 @@ export async function register(
       // A duplicate after a lost answer may well be our own, not listed yet: never a second name for it.
       if (!isFault(error, 'lost', 'busy', 'duplicateName')) {
         // COZE said no, or never heard of it: there is nothing to be looked for later.
-        if (error instanceof CozeError && lost === null) await change.saveCheckpoint('not-registered', {})
+        if (lost === null && surelyNot(error)) await change.saveCheckpoint('not-registered', {})
         throw error
       }
       lost = error
@@ -94,6 +94,11 @@ export async function register(
     }
   }
   throw lost
+}
+
+/** A code of COZE's own, or a call that never got through. A page in place of an answer tells nothing. */
+function surelyNot(error: unknown): boolean {
+  return error instanceof CozeError && (error.code !== null || isFault(error, 'notSent', 'rateLimited'))
 }
 
 /** Ours is the one of that name with the very address that we sent, made by us; nothing less will do. */

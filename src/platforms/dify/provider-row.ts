@@ -138,12 +138,13 @@ function isAuthorization(header: string): boolean {
 
 /** What `encrypted_credentials` holds; client registrations without a token are harmless from 1.10 on. */
 function credentialsState(column: string | null): 'none' | 'harmless' | 'overrides' | 'broken' {
-  if (column === null || column.trim() === '') return 'none'
+  if (column === null || column === '') return 'none'
   let parsed: unknown
   try {
     parsed = JSON.parse(column)
   } catch {
-    return 'none'
+    // From 1.10 on Dify takes it for none; older ones stumble.
+    return 'broken'
   }
   if (!isJson(parsed)) return 'broken'
   if (Object.keys(parsed).length === 0) return 'none'

@@ -3,6 +3,7 @@ import type { CozeSimulatorOptions } from '../../../demo/coze-simulator/options.
 import { startCozeSimulator } from '../../../demo/coze-simulator/simulator.ts'
 import type { CozeAccount, CozeSimulator } from '../../../demo/coze-simulator/simulator-types.ts'
 import type { Clock } from '../../../src/domain/clock.ts'
+import type { McpTool } from '../../../src/domain/tool.ts'
 import { createEgressPolicy } from '../../../src/egress/policy.ts'
 import type { CozeBudget } from '../../../src/platforms/coze/budget.ts'
 import { type CozeSettings, createCozePlatform } from '../../../src/platforms/coze/coze-platform.ts'
@@ -23,6 +24,8 @@ export type CozeWorld = {
   clock: SteeredClock
   /** What COZE's cloud reads tools from; answers at every path. */
   mcp: ScriptedServer
+  /** From now on the MCP server offers these. */
+  offer(tools: readonly McpTool[]): void
   settings: CozeSettings
   open(options?: { cookie?: string; settings?: Partial<CozeSettings>; budget?: CozeBudget }): Platform
   close(): Promise<void>
@@ -31,7 +34,8 @@ export type CozeWorld = {
 /** A coze.cn with one account, its clock steered by whoever sleeps, and an MCP server behind the gateway's public name. */
 export async function openCozeWorld(options: Partial<CozeSimulatorOptions> = {}): Promise<CozeWorld> {
   const clock = createSteeredClock()
-  const mcp = await startScriptedServer({ tools: TOOLS })
+  let offered: readonly McpTool[] = TOOLS
+  const mcp = await startScriptedServer({ page: () => ({ tools: [...offered] }) })
   const simulator = await startCozeSimulator({
     clock,
     adminPort: null,
@@ -53,6 +57,9 @@ export async function openCozeWorld(options: Partial<CozeSimulatorOptions> = {})
     account,
     clock,
     mcp,
+    offer: (tools) => {
+      offered = tools
+    },
     settings,
     open(over = {}) {
       const platform = createCozePlatform({

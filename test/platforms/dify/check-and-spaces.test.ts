@@ -306,6 +306,12 @@ describe('listSpaces', () => {
       await other.addWorkspace({ name: 'e: no key', owner, withKey: false })
       await other.addWorkspace({ name: 'f: bad key', owner, publicKeyPem: 'not a key' })
       await other.addWorkspace({ name: 'g: only an admin', owner: { ...owner, role: 'admin' } })
+      await other.addWorkspace({ name: 'i: banned owner', owner: { ...owner, status: 'banned' } })
+      const dangling = await other.addWorkspace({ name: 'j: joins that lead nowhere', owner: null })
+      await other.query(
+        `INSERT INTO tenant_account_joins (tenant_id, account_id, role) VALUES ($1, gen_random_uuid(), 'owner'), (gen_random_uuid(), $1, 'owner')`,
+        [dangling.tenantId],
+      )
       const editor = await other.addWorkspace({ name: 'h: only an editor', owner: { ...owner, role: 'editor' } })
 
       const platform = openPlatform(other)
@@ -328,6 +334,8 @@ describe('listSpaces', () => {
         ['f: bad key', 'Ann', 'owner', false, true],
         ['g: only an admin', 'Ann', 'admin', false, false],
         ['h: only an editor', null, null, false, false],
+        ['i: banned owner', 'Ann', 'owner (banned)', false, false],
+        ['j: joins that lead nowhere', null, null, false, false],
       ])
       expect(spaces[4]?.problem).toMatch(/«e: no key» has no encryption key.*sync again/)
       expect(spaces[5]?.problem).toMatch(/«f: bad key».*not a PEM public key/)

@@ -5,6 +5,7 @@ import type { Platform } from '../../../src/platforms/platform.ts'
 import {
   createDifyDatabase,
   type DifyTestDatabase,
+  footprint,
   newTestKey,
   type StoredRow,
   type TestWorkspace,
@@ -14,7 +15,6 @@ import {
   addForeign,
   desiredObject,
   ENGINES,
-  footprint,
   never,
   openPlatform,
   openWriter,
@@ -170,6 +170,46 @@ describe.each(ENGINES)('on %s', (engine) => {
       await set(null)
       expect((await target.sync(desiredObject({ tools: [] }))).plan.action).toBe('update')
       expect((await onlyRow()).encrypted_credentials).toBeNull()
+    })
+
+    it.each([
+      'null',
+      '[]',
+      '{}',
+      '7',
+      '"x"',
+      'true',
+      '',
+      '   ',
+      'no JSON',
+      '{"a":',
+      '[null]',
+      '[[]]',
+      '[{}]',
+      '{"Authorization":null}',
+      '{"Authorization":["x"]}',
+      '{"authorization":"x","AUTHORIZATION":"y"}',
+      '{"access_token":null}',
+      '{"content":null,"background":""}',
+      '{"__proto__":{}}',
+    ])('to any column, making it %j, crashes nothing and is healed', async (junk) => {
+      const target = new RecordedTarget(platform, workspace)
+      await target.sync(desiredObject())
+      await db.query(
+        `UPDATE tool_mcp_providers SET icon = $3, tools = $2, encrypted_headers = $2, encrypted_credentials = $2, server_url = $2,
+           server_url_hash = 'x', authed = false WHERE tenant_id = $1`,
+        [workspace.tenantId, junk, junk],
+      )
+      expect((await target.sync(desiredObject())).plan.action).toBe('update')
+      // An icon that is no JSON is taken for an uploaded image's id, and is the users'.
+      await db.query('UPDATE tool_mcp_providers SET icon = $2 WHERE tenant_id = $1', [
+        workspace.tenantId,
+        '{"content":"🔗","background":"#6366F1"}',
+      ])
+      expect(await db.checkRows(workspace)).toMatchObject([
+        { url: desiredObject().url, headers: { Authorization: desiredObject().authorization }, tools: ['echo'] },
+      ])
+      expect((await target.sync(desiredObject())).plan.action).toBe('unchanged')
     })
 
     it('by deleting the provider makes it come back with the same id and identifier', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { createDifyDatabase } from '../../support/dify-database.ts'
+import { createDifyDatabase, footprint } from '../../support/dify-database.ts'
 import { describePlatformContract } from '../contract.ts'
-import { addForeign, desiredObject, ENGINES, footprint, openPlatform, spaceOf } from './harness.ts'
+import { addForeign, desiredObject, ENGINES, openPlatform, spaceOf } from './harness.ts'
 
 for (const engine of ENGINES) {
   describePlatformContract(`Dify on ${engine}`, async () => {

@@ -2,6 +2,7 @@
 """An independent reader of what Toolferry writes for Dify, with PyCryptodome instead of our own code (dify.md 2.6).
 
 dify_check.py PRIVATE.pem < rows.jsonl             rows of tool_mcp_providers as JSON (of either engine) -> one JSON verdict a row; fails on the first bad one
+dify_check.py --tools < columns.jsonl            one tools column a line -> the tools' names a line; fails on the first that Dify would stumble over
 dify_check.py --decrypt PRIVATE.pem < tokens.txt   one encrypted value a line -> {"text": …} or {"error": …} a line
 """
 import base64
@@ -32,10 +33,16 @@ def check_tools(column):
     tools = json.loads(column)
     assert isinstance(tools, list)
     for tool in tools:
-        assert isinstance(tool["name"], str) and tool["name"] and isinstance(tool["description"], str)
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", tool["name"]) and isinstance(tool["description"], str)
+        # pydantic: title and description are texts or absent, outputSchema and _meta objects, annotations' hints booleans.
+        assert isinstance(tool.get("title", ""), str)
+        assert all(isinstance(tool.get(key, {}), dict) for key in ("outputSchema", "_meta", "annotations"))
+        for hint, value in tool.get("annotations", {}).items():
+            assert isinstance(value, str if hint == "title" else bool), hint
         schema = tool["inputSchema"]
         assert isinstance(schema, dict) and schema.get("type") == "object"
-        assert isinstance(schema.get("required", []), list)
+        assert isinstance(schema["required"], list) and all(isinstance(name, str) for name in schema["required"])
+        assert isinstance(schema["properties"], dict)
         for prop in schema.get("properties", {}).values():
             assert isinstance(prop, dict) and isinstance(prop.get("description", ""), str)
             kind = prop.get("type", "string")
@@ -48,7 +55,9 @@ def check_row(key, row):
     url = decrypt(key, row["server_url"])
     assert hashlib.sha256(url.encode()).hexdigest() == row["server_url_hash"], "url hash"
     stored = row.get("encrypted_headers")
-    headers = {name: decrypt(key, value) for name, value in json.loads(stored).items()} if stored else {}
+    headers = json.loads(stored) if stored else {}
+    # Dify does not decrypt an empty text.
+    headers = {name: decrypt(key, value) if value != "" else "" for name, value in headers.items()}
     icon = json.loads(row["icon"])
     assert icon["content"] and icon["background"]
     assert 0 < len(row["name"]) <= 40
@@ -60,7 +69,7 @@ def check_row(key, row):
     for column in ("timeout", "sse_read_timeout"):
         assert column not in row or row[column] > 0, column
     credentials = row.get("encrypted_credentials")
-    assert credentials is None or isinstance(json.loads(credentials), dict)
+    assert not credentials or isinstance(json.loads(credentials), dict)
     return {"id": row["id"], "name": row["name"], "url": url, "headers": headers, "tools": check_tools(row["tools"])}
 
 
@@ -70,7 +79,10 @@ def load_key(path):
 
 
 def main(arguments):
-    if arguments[0] == "--decrypt":
+    if arguments[0] == "--tools":
+        for line in sys.stdin:
+            print(json.dumps(check_tools(line)))
+    elif arguments[0] == "--decrypt":
         key = load_key(arguments[1])
         for line in sys.stdin:
             try:

@@ -17,15 +17,6 @@ import { type DifyTestDatabase, testKey } from '../../support/dify-database.ts'
 
 export const ENGINES = ['postgresql', 'mysql'] as const
 
-/** What a write would change, whoever does it: PostgreSQL tells each row's version, on MySQL every column must do. */
-export async function footprint(db: DifyTestDatabase): Promise<unknown> {
-  return await db.query(
-    db.engine === 'postgresql'
-      ? 'SELECT id, xmin::text, ctid::text, updated_at FROM tool_mcp_providers ORDER BY id'
-      : 'SELECT * FROM tool_mcp_providers ORDER BY id',
-  )
-}
-
 /** Lets every host pass: whether a host may be called is the egress room's own matter. */
 export const OPEN_EGRESS = { checkHost: (host: string): string => host }
 

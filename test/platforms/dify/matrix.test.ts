@@ -5,6 +5,7 @@ import {
   addMember,
   createDifyDatabase,
   type DifyTestDatabase,
+  footprint,
   newTestKey,
   type TestWorkspace,
 } from '../../support/dify-database.ts'
@@ -20,7 +21,6 @@ import {
   changeFor,
   desiredObject,
   ENGINES,
-  footprint,
   never,
   openPlatform,
   openWriter,

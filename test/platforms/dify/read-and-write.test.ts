@@ -4,6 +4,7 @@ import type { Platform } from '../../../src/platforms/platform.ts'
 import {
   createDifyDatabase,
   type DifyTestDatabase,
+  footprint,
   type StoredRow,
   type TestWorkspace,
   testKey,
@@ -13,7 +14,6 @@ import {
   changeFor,
   desiredObject,
   ENGINES,
-  footprint,
   never,
   openPlatform,
   openWriter,

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { canonicalToolsColumn, sanitiseTools, toolDigests } from '../../../src/platforms/dify/tools.ts'
+import { checkToolsColumns } from '../../support/dify-database.ts'
+import { nastyTool, wildTool } from './nasty-tools.ts'
 
 /** dify.md §4: what `convert_mcp_schema_to_parameter` and the Tool model take. */
 const TYPES = new Set(
@@ -32,7 +34,8 @@ function difyFault(column: string): string | null {
       if (typeof property.type !== 'string' || !TYPES.has(property.type)) return 'property type'
     }
   }
-  if (/"\$ref":"#/.test(column)) return 'a local reference is left'
+  const inputs = JSON.stringify(tools.map((tool) => tool.inputSchema))
+  if (/"\$ref":"#/.test(inputs)) return 'a local reference is left'
   if (/\\u0000/.test(column) || /\\ud[89a-f]/i.test(column)) return 'a text that cannot be stored'
   if (new Set(tools.map((tool) => tool.name)).size !== tools.length) return 'a name twice'
   if (depthOf(tools) > 100) return 'nested too deeply'
@@ -216,16 +219,53 @@ describe('sanitiseTools', () => {
 
   it('makes of anything a list that Dify takes', () => {
     fc.assert(
-      fc.property(fc.array(nastyTool()), (tools) => {
+      fc.property(fc.array(fc.oneof(nastyTool(), wildTool())), (tools) => {
         expect(difyFault(JSON.stringify(sanitiseTools(tools).tools))).toBeNull()
       }),
       { numRuns: 500 },
     )
   })
 
+  it('makes of hostile schemas what an independent reader takes, too', async () => {
+    const columns = fc
+      .sample(fc.array(fc.oneof(nastyTool(), wildTool()), { maxLength: 4 }), 800)
+      .map((tools) => JSON.stringify(sanitiseTools(tools).tools))
+    for (const column of columns) expect(difyFault(column)).toBeNull()
+    expect(await checkToolsColumns(columns)).toHaveLength(columns.length)
+    const bad = '[{"name":"t","description":"","inputSchema":{"type":"object","properties":{"p":true},"required":[]}}]'
+    await expect(checkToolsColumns([bad])).rejects.toThrow('AssertionError')
+  })
+
+  it.each([
+    [
+      '20 000 properties',
+      { properties: Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`p${i}`, { type: i }])) },
+    ],
+    ['20 000 alternatives', { properties: { p: { anyOf: Array.from({ length: 20_000 }, () => ({ type: 'null' })) } } }],
+    ['a ladder of alternatives', { properties: { p: ladder(400) } }],
+    ['references that double at every step', doubling(40)],
+    ['a reference into itself by an index', { properties: { p: { anyOf: [{ $ref: '#/properties/p/anyOf/0' }] } } }],
+    ['a reference to the whole', { properties: { p: { $ref: '#' }, q: { items: { $ref: '#' } } } }],
+    ['a text of two megabytes', { properties: { p: { type: 'string', description: 'x'.repeat(2_000_000) } } }],
+    [
+      'names that are no names',
+      { properties: { '': {}, ' ': true, '\u0000': null, constructor: 1, toString: [], __class__: {} } },
+    ],
+    [
+      'numbers that JSON has not',
+      { properties: { p: { type: 'number', maximum: Number.POSITIVE_INFINITY, default: Number.NaN } } },
+    ],
+  ])('takes %s, bounded', async (_what, schema) => {
+    const { tools } = sanitiseTools([{ name: 't', inputSchema: { type: 'object', ...schema } }])
+    const column = JSON.stringify(tools)
+    expect(difyFault(column)).toBeNull()
+    expect(column.length).toBeLessThan(3_000_000)
+    expect(await checkToolsColumns([column])).toEqual([['t']])
+  })
+
   it('changes nothing the second time', () => {
     fc.assert(
-      fc.property(fc.array(nastyTool()), (tools) => {
+      fc.property(fc.array(fc.oneof(nastyTool(), wildTool())), (tools) => {
         const once = sanitiseTools(tools).tools
         expect(sanitiseTools(once).tools).toEqual(once)
       }),
@@ -263,78 +303,20 @@ describe('canonicalToolsColumn', () => {
   })
 })
 
-function nastyTool(): fc.Arbitrary<unknown> {
-  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\ud800', 'a\u0000b', '{{ x }}', '🔗'))
-  const type = fc.constantFrom<unknown>(
-    'string',
-    'null',
-    'object',
-    'array',
-    'integer',
-    'date',
-    null,
-    3,
-    ['null'],
-    ['null', 'number'],
-    {},
-    [],
+/** anyOf in anyOf, with the only usable type at the bottom. */
+function ladder(steps: number): unknown {
+  let schema: unknown = { type: 'number' }
+  for (let i = 0; i < steps; i += 1) schema = { anyOf: [{ type: 'null' }, schema] }
+  return schema
+}
+
+/** Each definition names the next one twice. */
+function doubling(steps: number): Record<string, unknown> {
+  const $defs = Object.fromEntries(
+    Array.from({ length: steps }, (_, i) => [
+      `D${i}`,
+      { allOf: [{ $ref: `#/$defs/D${i + 1}` }, { $ref: `#/$defs/D${i + 1}` }] },
+    ]),
   )
-  const reference = fc.constantFrom('#', '#/$defs/A', '#/$defs/B', '#/properties/p', '#/nowhere', 'http://x', '#/~1', 5)
-  const { schema } = fc.letrec((tie) => ({
-    schema: fc.oneof(
-      { maxDepth: 5, withCrossShrink: true },
-      fc.constantFrom<unknown>(true, false, null, 'string', 7, []),
-      fc.record(
-        {
-          type,
-          description: fc.oneof(text, fc.constantFrom<unknown>(null, 1, {})),
-          $ref: reference,
-          anyOf: fc.oneof(fc.array(tie('schema'), { maxLength: 3 }), fc.constantFrom<unknown>(null, {})),
-          oneOf: fc.array(tie('schema'), { maxLength: 3 }),
-          items: tie('schema'),
-          enum: fc.array(fc.oneof(text, fc.integer(), fc.constant(null))),
-          default: fc.jsonValue(),
-          properties: fc.oneof(
-            fc.dictionary(text, tie('schema'), { maxKeys: 3 }),
-            fc.constantFrom<unknown>(null, [], 'x'),
-          ),
-        },
-        { requiredKeys: [] },
-      ),
-    ),
-  }))
-  return fc.oneof(
-    { weight: 1, arbitrary: fc.jsonValue() },
-    {
-      weight: 9,
-      arbitrary: fc.record(
-        {
-          name: fc.oneof(fc.constantFrom('a', 'b', 'tool_1'), text, fc.constant(null)),
-          title: fc.oneof(text, fc.constant(null)),
-          description: fc.oneof(text, fc.constantFrom<unknown>(null, 3)),
-          inputSchema: fc.oneof(
-            fc.record(
-              {
-                type,
-                properties: fc.oneof(
-                  fc.dictionary(text, schema, { maxKeys: 4 }),
-                  fc.record({ p: schema }),
-                  fc.constantFrom<unknown>(null, []),
-                ),
-                required: fc.oneof(fc.array(fc.oneof(text, fc.constant(null))), fc.constantFrom<unknown>(null, 'x')),
-                $defs: fc.record({ A: schema, B: schema }),
-                $ref: reference,
-              },
-              { requiredKeys: [] },
-            ),
-            fc.jsonValue(),
-          ),
-          outputSchema: fc.jsonValue(),
-          annotations: fc.oneof(fc.jsonValue(), fc.record({ title: fc.jsonValue(), readOnlyHint: fc.jsonValue() })),
-          _meta: fc.jsonValue(),
-        },
-        { requiredKeys: [] },
-      ),
-    },
-  )
+  return { $defs, properties: { p: { $ref: '#/$defs/D0' } } }
 }
