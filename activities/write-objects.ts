@@ -1,5 +1,6 @@
 import { ToolferryError } from '../src/domain/errors.ts'
-import type { ObservedObject } from '../src/domain/object.ts'
+import { beyondPlan } from '../src/domain/hold-back.ts'
+import type { NormalisedObject, ObservedObject } from '../src/domain/object.ts'
 import { compareFields, digestsAfterWrite } from '../src/domain/plan.ts'
 import type { Platform, SpaceWriter } from '../src/platforms/platform.ts'
 import { getBinding } from '../src/store/bindings.ts'
@@ -92,6 +93,7 @@ async function writeOne(
     fieldsToWrite: (observed: ObservedObject | null) => {
       fields =
         observed === null ? Object.keys(desired.fields) : compareFields(desired, former, observed, store.digest).write
+      if (work.sync.planOf !== null) refuseBeyondPlan(target.changes ?? [], fields, desired)
       return fields
     },
   })
@@ -106,6 +108,14 @@ async function writeOne(
   const wrote = applied.wrote || wroteInThisRun(deployment, work.sync)
   const end = { state: wrote ? 'succeeded' : 'unchanged', note: desired.warnings.join(' ') || null } as const
   await landTargetWrite(store, target, record, end)
+}
+
+/** Called inside the platform's own transaction, before anything is written. */
+function refuseBeyondPlan(changes: readonly unknown[], fields: readonly string[], desired: NormalisedObject): void {
+  const beyond = beyondPlan(changes, fields, desired)
+  if (beyond.length === 0) return
+  const message = `It changed while the plan was being applied (${beyond.join(', ')}) and was left alone. Plan again.`
+  throw new ToolferryError('Conflict', message)
 }
 
 /** A crash between the record of the write and the end of its target: found unchanged now, but it was this run's work. */

@@ -2,7 +2,7 @@ import { availableParallelism, cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { type Contestant, startContestants } from './contestants.ts'
 import { createLoad, type Load, type Round } from './load.ts'
-import { startScript } from './process.ts'
+import { processorMs, startScript } from './process.ts'
 import { measureRevocation } from './revocation.ts'
 import { measureStreams } from './streams.ts'
 
@@ -55,7 +55,8 @@ try {
 async function requests(load: Load, scenario: (typeof SCENARIOS)[number]): Promise<void> {
   const body = bodyOf(scenario.bytes)
   await compareBytes(body)
-  const results = new Map<Contestant, { kept: Round[]; lost: number }>(
+  type Kept = Round & { cpuUs: number | null }
+  const results = new Map<Contestant, { kept: Kept[]; lost: number }>(
     contestants.map((each) => [each, { kept: [], lost: 0 }]),
   )
   for (const each of contestants) await load.run(each, body, scenario.connections, WARM_UP_S)
@@ -65,27 +66,31 @@ async function requests(load: Load, scenario: (typeof SCENARIOS)[number]): Promi
       const each = contestants[(index + round) % contestants.length]
       if (each === undefined) continue
       const droppedBefore = (await each.dropped?.()) ?? 0
+      const cpuBeforeMs = each.pid === 0 ? 0 : await processorMs(each.pid)
       const result = await load.run(each, body, scenario.connections, seconds)
+      const usedMs = each.pid === 0 ? null : (await processorMs(each.pid)) - cpuBeforeMs
+      const cpuUs = usedMs === null ? null : (usedMs * 1_000) / (result.requestsPerS * seconds)
       const dropped = ((await each.dropped?.()) ?? 0) - droppedBefore
       const bucket = results.get(each)
       if (dropped > 0 || result.errors > 0) {
         if (bucket !== undefined) bucket.lost += 1
         print(`  (a round of ${each.name} does not count: ${dropped} journal rows dropped, ${result.errors} errors)`)
-      } else bucket?.kept.push(result)
+      } else bucket?.kept.push({ ...result, cpuUs })
     }
   }
   const directP50 = median((results.get(contestants[0] as Contestant)?.kept ?? []).map(({ p50Us }) => p50Us))
   print(`\n### ${scenario.title}\n`)
-  print('| | req/s | p50 µs | added p50 µs | p99 µs | rounds |')
-  print('|---|---:|---:|---:|---:|---:|')
+  print('| | req/s | p50 µs | added p50 µs | p99 µs | CPU µs a request | rounds |')
+  print('|---|---:|---:|---:|---:|---:|---:|')
   for (const [{ name }, { kept, lost }] of results) {
     const perS = kept.map(({ requestsPerS }) => requestsPerS)
     const p50 = median(kept.map(({ p50Us }) => p50Us))
     const range = `${whole(Math.min(...perS))}–${whole(Math.max(...perS))}`
     const added = name === 'direct' ? '' : whole(p50 - directP50)
+    const cpu = name === 'direct' ? '' : whole(median(kept.map(({ cpuUs }) => cpuUs ?? 0)))
     const p99 = whole(median(kept.map(({ p99Us }) => p99Us)))
     print(
-      `| ${name} | ${whole(median(perS))} (${range}) | ${whole(p50)} | ${added} | ${p99} | ${kept.length}${lost > 0 ? `, ${lost} lost` : ''} |`,
+      `| ${name} | ${whole(median(perS))} (${range}) | ${whole(p50)} | ${added} | ${p99} | ${cpu} | ${kept.length}${lost > 0 ? `, ${lost} lost` : ''} |`,
     )
   }
 }
@@ -96,7 +101,8 @@ async function streams(): Promise<void> {
   print('|---|---:|---:|---:|---:|')
   for (const contestant of contestants) {
     const figures = []
-    for (const count of [1, 100, 500]) figures.push(await measureStreams(contestant, count))
+    // The most first: memory that was once taken stays and would hide what the next ones need.
+    for (const count of [500, 100, 1]) figures.unshift(await measureStreams(contestant, count))
     const cells = figures.map(({ firstEventMs, worstMs }) => `${firstEventMs.toFixed(2)} / ${worstMs.toFixed(1)}`)
     print(`| ${contestant.name} | ${cells.join(' | ')} | ${figures.at(-1)?.kbPerStream?.toFixed(0) ?? '–'} |`)
   }

@@ -60,14 +60,33 @@ export async function untilOk(url: string, timeoutMs = 100_000): Promise<void> {
   }
 }
 
+/** Processor time that a process and its children have used so far, in ms (Linux; counted in ticks of 10 ms). */
+export async function processorMs(pid: number): Promise<number> {
+  let total = 0
+  for (const name of await processesOf(pid)) {
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    total += (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10
+  }
+  return total
+}
+
 /** Resident memory of a process and its children, in bytes (Linux). */
 export async function residentBytes(pid: number): Promise<number> {
   let total = 0
+  for (const name of await processesOf(pid)) {
+    const status = await readFile(`/proc/${name}/status`, 'utf8').catch(() => '')
+    total += Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
+  }
+  return total
+}
+
+async function processesOf(pid: number): Promise<string[]> {
+  const own = [String(pid)]
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue
     const status = await readFile(`/proc/${name}/status`, 'utf8').catch(() => '')
-    const own = Number(name) === pid || new RegExp(`^PPid:\\s+${pid}$`, 'm').test(status)
-    if (own) total += Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
+    if (new RegExp(`^PPid:\\s+${pid}$`, 'm').test(status)) own.push(name)
   }
-  return total
+  return own
 }

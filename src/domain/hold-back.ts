@@ -1,3 +1,4 @@
+import type { NormalisedObject } from './object.ts'
 import type { FieldChange, PlannedTarget } from './plan.ts'
 import type { TargetAction } from './states.ts'
 
@@ -41,6 +42,26 @@ export function holdBack(plan: PlannedTarget, rules: HoldBack): PlannedTarget {
     )
   }
   return plan
+}
+
+/**
+ * Fields that a write would touch although the plan did not name them, or to which it would give another value: the world
+ * moved between the look and the write. What cannot be shown (secrets, tool definitions) is agreed to by its name.
+ */
+export function beyondPlan(
+  changes: readonly unknown[],
+  fields: readonly string[],
+  desired: Pick<NormalisedObject, 'fields'>,
+): string[] {
+  const agreed = new Map(changes.filter(isFieldChange).map((change) => [change.field, change.after]))
+  return fields.filter((field) => {
+    const after = agreed.get(field)
+    return after === undefined || (after !== null && after !== desired.fields[field])
+  })
+}
+
+function isFieldChange(change: unknown): change is Pick<FieldChange, 'field' | 'after'> {
+  return typeof change === 'object' && change !== null && 'field' in change && 'after' in change
 }
 
 function isAgreed(plan: PlannedTarget, agreed: AgreedTarget | null): boolean {

@@ -162,7 +162,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.call.responseBytes = this.#bytes
       res.writeHead(this.#status, this.#headers)
       // As latin1 text the very bytes go out together with the head, in one write instead of a gathered one.
-      res.end(body?.latin1Slice() ?? '', 'latin1')
+      res.end(body?.toString('latin1') ?? '', 'latin1')
       return
     }
     if (!res.headersSent) res.writeHead(this.#status, this.#headers)

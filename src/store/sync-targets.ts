@@ -187,23 +187,31 @@ export async function startTarget(store: Store, id: string): Promise<boolean> {
   const now = new Date()
   return store.write(async (tx) => {
     await tx.syncTarget.updateMany({ where: { id, startedAt: null }, data: { startedAt: now } })
-    return startTargetIn(tx, { id, startedAt: now })
+    return (await startTargetsIn(tx, [{ id, startedAt: now }])).size > 0
   })
 }
 
-/** As startTarget, of a target that was read before: `startedAt` as it was then. */
-export async function startTargetIn(tx: Tx, seen: Pick<TargetRecord, 'id' | 'startedAt'>): Promise<boolean> {
+/** As startTarget, of targets that were read before: `startedAt` as it was then. Answers the ids of those that were started. */
+export async function startTargetsIn(
+  tx: Tx,
+  seen: readonly Pick<TargetRecord, 'id' | 'startedAt'>[],
+): Promise<Set<string>> {
+  const started = new Set<string>()
   const now = new Date()
-  const changed = await tx.syncTarget.updateMany({
-    where: { id: seen.id, state: { in: ['pending', 'running'] } },
-    data: {
-      state: 'running',
-      attempts: { increment: 1 },
-      updatedAt: now,
-      ...(seen.startedAt === null ? { startedAt: now } : {}),
-    },
-  })
-  return changed.count > 0
+  for (const first of [true, false]) {
+    const ids = seen.filter(({ startedAt }) => (startedAt === null) === first).map(({ id }) => id)
+    if (ids.length === 0) continue
+    const { count } = await tx.syncTarget.updateMany({
+      where: { id: { in: ids }, state: { in: ['pending', 'running'] } },
+      data: { state: 'running', attempts: { increment: 1 }, updatedAt: now, ...(first ? { startedAt: now } : {}) },
+    })
+    const rows =
+      count === ids.length
+        ? ids.map((id) => ({ id }))
+        : await tx.syncTarget.findMany({ where: { id: { in: ids }, state: 'running' }, select: { id: true } })
+    for (const { id } of rows) started.add(id)
+  }
+  return started
 }
 
 /** Back to `pending`: this attempt failed, another will come. The error is shown until then. */
@@ -227,7 +235,7 @@ export async function finishTarget(
   await store.write((tx) => finishTargetIn(tx, id, state, error, note))
 }
 
-export async function finishTargetIn(
+async function finishTargetIn(
   tx: Tx,
   id: string,
   state: FinalTargetState,
@@ -246,6 +254,21 @@ export async function finishTargetIn(
     },
   })
   if (changed.count === 0) throw new NotFoundError('The target')
+}
+
+/** Ends targets that went well, all in the same way. Throws NotFoundError when one of them is not there. */
+export async function finishTargetsIn(
+  tx: Tx,
+  ids: readonly string[],
+  state: FinalTargetState,
+  note: string | null,
+): Promise<void> {
+  const now = new Date()
+  const changed = await tx.syncTarget.updateMany({
+    where: { id: { in: [...ids] } },
+    data: { state, ...failureColumns(null), note, finishedAt: now, updatedAt: now },
+  })
+  if (changed.count < ids.length) throw new NotFoundError('The target')
 }
 
 /** Ends those of the run's targets that have not ended: all, or of a space, or of an instance, or some. Answers how many. */

@@ -1,14 +1,25 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RemoteIdentity } from '../domain/object.ts'
 import type { Tx } from './client.ts'
 import { type AppliedRecord, recordAppliedIn, recordIntentIn } from './deployments.ts'
 import type { Store } from './store.ts'
-import { appendSyncEventsIn, type NewSyncEvent } from './sync-events.ts'
-import { finishTargetIn, startTargetIn, type TargetRecord } from './sync-targets.ts'
+import { appendSyncEventsIn } from './sync-events.ts'
+import { finishTargetsIn, startTargetsIn, type TargetRecord } from './sync-targets.ts'
 
-/** The two records around a write to a platform: what stood on a promise before it, and what has landed after it. */
+/**
+ * The two records around a write to a platform: what stood on a promise before it, and what has landed after it. Both are
+ * group commits: what the spaces of this process want recorded at one time is one transaction, and each caller goes on once it
+ * is committed, as if it were alone.
+ */
 
 type Target = Pick<TargetRecord, 'id' | 'syncId' | 'spaceId' | 'instanceId' | 'startedAt'>
+type Begin = { target: Target; bindingId: string; identity: RemoteIdentity | null }
+type Land = {
+  target: Target
+  applied: AppliedRecord & { bindingId: string }
+  state: 'succeeded' | 'unchanged'
+  note: string | null
+}
 
 /**
  * Before: one more attempt of the target, and that what we are about to make is ours. False, and nothing recorded, when the
@@ -19,16 +30,7 @@ export async function beginTargetWrite(
   target: Target,
   intent: { bindingId: string; identity: RemoteIdentity | null },
 ): Promise<boolean> {
-  let begun = false
-  await inGroup(store, {
-    syncId: target.syncId,
-    work: async (tx) => {
-      begun = await startTargetIn(tx, target)
-      if (begun) await recordIntentIn(tx, intent.bindingId, { syncId: target.syncId, identity: intent.identity })
-      return null
-    },
-  })
-  return begun
+  return await inGroup(store, { begin: { target, ...intent }, land: null })
 }
 
 /** After: what was written, how the target ended, and the event that tells of it. */
@@ -38,66 +40,103 @@ export async function landTargetWrite(
   applied: AppliedRecord & { bindingId: string },
   end: { state: 'succeeded' | 'unchanged'; note: string | null },
 ): Promise<void> {
-  const { id: targetId, syncId, spaceId, instanceId } = target
-  await inGroup(store, {
-    syncId,
-    work: async (tx) => {
-      await recordAppliedIn(tx, applied.bindingId, applied)
-      await finishTargetIn(tx, targetId, end.state, null, end.note)
-      return { type: 'target', data: { targetId, spaceId, instanceId, state: end.state } }
-    },
-  })
+  await inGroup(store, { begin: null, land: { target, applied, ...end } })
 }
 
-/** A record that is committed together with others. Its work may run twice; only the last time counts. */
-type Job = { syncId: string; work: (tx: Tx) => Promise<NewSyncEvent | null> }
-type Waiting = Job & { done: () => void; failed: (error: unknown) => void }
+type Job = { begin: Begin; land: null } | { begin: null; land: Land }
+type Waiting = { job: Job; done: (begun: boolean) => void; failed: (error: unknown) => void }
+type Group = {
+  waiting: Waiting[]
+  busy: boolean
+  /** When each space had something to record last: those that will soon have more. */
+  spaces: Map<string, number>
+}
 
 const LARGEST_GROUP = 50
-const groups = new WeakMap<Store, { waiting: Waiting[]; busy: boolean }>()
+/** How long a job may wait for company, and how long ago a space that is still at work was heard of. */
+const GATHER_MS = 4
+const STILL_AT_WORK_MS = 500
 
-/**
- * Group commit: what the spaces of this process want recorded while a commit is going on goes into the next one together.
- * Settles once the job is committed, as if it were alone; what makes a group fail is run by itself and fails its own caller.
- */
-function inGroup(store: Store, job: Job): Promise<void> {
-  const group = groups.get(store) ?? { waiting: [], busy: false }
+const groups = new WeakMap<Store, Group>()
+
+function inGroup(store: Store, job: Job): Promise<boolean> {
+  const group = groups.get(store) ?? { waiting: [], busy: false, spaces: new Map<string, number>() }
   groups.set(store, group)
+  group.spaces.set((job.begin ?? job.land).target.spaceId, performance.now())
   return new Promise((done, failed) => {
-    group.waiting.push({ ...job, done, failed })
+    group.waiting.push({ job, done, failed })
     if (group.busy) return
     group.busy = true
     void drain(store, group)
   })
 }
 
-async function drain(store: Store, group: { waiting: Waiting[]; busy: boolean }): Promise<void> {
+async function drain(store: Store, group: Group): Promise<void> {
   while (group.waiting.length > 0) {
-    // A turn of the event loop: what other spaces just heard from their platforms comes along.
-    await nextTurn()
-    const jobs = group.waiting.splice(0, LARGEST_GROUP)
+    await gather(group)
+    const some = group.waiting.splice(0, LARGEST_GROUP)
+    const jobs = some.map(({ job }) => job)
     try {
-      await commit(store, jobs)
-      for (const job of jobs) job.done()
+      const begun = await commit(store, jobs)
+      for (const { job, done } of some) done(job.begin === null || begun.has(job.begin.target.id))
     } catch (error) {
-      if (jobs.length === 1) jobs[0]?.failed(error)
-      else for (const job of jobs) await commit(store, [job]).then(job.done, job.failed)
+      if (some.length === 1) some[0]?.failed(error)
+      else await oneByOne(store, some)
     }
   }
   group.busy = false
 }
 
-async function commit(store: Store, jobs: readonly Job[]): Promise<void> {
-  await store.write(async (tx) => {
-    const events = new Map<string, NewSyncEvent[]>()
-    for (const { syncId, work } of jobs) {
-      const event = await work(tx)
-      if (event === null) continue
-      const list = events.get(syncId) ?? []
-      events.set(syncId, list)
-      list.push(event)
+/** A lone space never waits; of several, half of them make a group. */
+async function gather(group: Group): Promise<void> {
+  const since = performance.now()
+  for (const [spaceId, at] of group.spaces) if (since - at > STILL_AT_WORK_MS) group.spaces.delete(spaceId)
+  const enough = Math.min(Math.ceil(group.spaces.size / 2), LARGEST_GROUP)
+  while (group.waiting.length < enough && performance.now() - since < GATHER_MS) await sleep(1)
+}
+
+/** What makes a group fail fails its own caller only. */
+async function oneByOne(store: Store, some: readonly Waiting[]): Promise<void> {
+  for (const { job, done, failed } of some) {
+    await commit(store, [job]).then((begun) => done(job.begin === null || begun.has(job.begin.target.id)), failed)
+  }
+}
+
+/** Answers the ids of the targets that were begun. */
+async function commit(store: Store, jobs: readonly Job[]): Promise<Set<string>> {
+  const begins = jobs.flatMap(({ begin }) => (begin === null ? [] : [begin]))
+  const lands = jobs.flatMap(({ land }) => (land === null ? [] : [land]))
+  return await store.write(async (tx) => {
+    const begun = await startTargetsIn(
+      tx,
+      begins.map(({ target }) => target),
+    )
+    for (const { target, bindingId, identity } of begins) {
+      if (begun.has(target.id)) await recordIntentIn(tx, bindingId, { syncId: target.syncId, identity })
     }
-    // Last: the run's row is the one that all its spaces meet at.
-    for (const [syncId, list] of events) await appendSyncEventsIn(store, tx, syncId, list)
+    await landIn(store, tx, lands)
+    return begun
   })
+}
+
+async function landIn(store: Store, tx: Tx, lands: readonly Land[]): Promise<void> {
+  for (const { applied } of lands) await recordAppliedIn(tx, applied.bindingId, applied)
+  const alike = Map.groupBy(lands, ({ state, note }) => `${state} ${note}`)
+  for (const group of alike.values()) {
+    const [{ state, note } = { state: 'succeeded' as const, note: null }] = group
+    await finishTargetsIn(
+      tx,
+      group.map(({ target }) => target.id),
+      state,
+      note,
+    )
+  }
+  // Last: the run's row is the one that all its spaces meet at.
+  for (const [syncId, ended] of Map.groupBy(lands, ({ target }) => target.syncId)) {
+    const events = ended.map(({ target: { id, spaceId, instanceId }, state }) => ({
+      type: 'target',
+      data: { targetId: id, spaceId, instanceId, state },
+    }))
+    await appendSyncEventsIn(store, tx, syncId, events)
+  }
 }

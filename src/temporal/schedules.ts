@@ -17,6 +17,7 @@ import { SEARCH_ATTRIBUTES } from './search-attributes.ts'
 import type { TemporalLink } from './sync-runs.ts'
 
 const CALL_TIMEOUT_MS = 5_000
+const PASS_TIMEOUT_MS = 15_000
 
 /** Also the workflow id of its runs, to which Temporal appends the time: `profile-<id>-2026-01-01T00:00:00Z`. */
 export function scheduleIdOf(profileId: string): string {
@@ -81,7 +82,11 @@ export async function runSchedules(options: {
   while (!signal.aborted) {
     const link = options.link()
     try {
-      if (link !== null) await reconcileSchedules(store, link, taskQueue, told)
+      if (link !== null) {
+        await link.client.withDeadline(Date.now() + PASS_TIMEOUT_MS, () =>
+          reconcileSchedules(store, link, taskQueue, told),
+        )
+      }
     } catch (error) {
       logger.warn({ err: error }, 'the schedules could not be reconciled; the next pass follows')
     }
@@ -107,17 +112,24 @@ export async function reconcileSchedules(
   }
   // After the list: a profile that came in between is only told once more, one that went is found by the next pass.
   const profiles = await allProfiles(store)
+  const troubles: unknown[] = []
   for (const profile of profiles) {
     const paused = there.get(scheduleIdOf(profile.id))
     const wanted = profile.schedule === null ? undefined : profile.paused
     if (told.get(profile.id) === profile.rowVersion && paused === wanted) continue
-    await applyProfile(link, place, profile)
-    told.set(profile.id, profile.rowVersion)
+    try {
+      await applyProfile(link, place, profile)
+      told.set(profile.id, profile.rowVersion)
+    } catch (error) {
+      // One that Temporal refuses must not keep the others from theirs.
+      troubles.push(error)
+    }
   }
   const known = new Set(profiles.map((profile) => scheduleIdOf(profile.id)))
   for (const scheduleId of there.keys()) {
     if (!known.has(scheduleId)) await removeSchedule(link.client, scheduleId)
   }
+  if (troubles.length > 0) throw troubles[0]
 }
 
 type Place = { taskQueue: string; installation: string }

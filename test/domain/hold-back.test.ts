@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type AgreedTarget, type HoldBack, holdBack } from '../../src/domain/hold-back.ts'
+import { type AgreedTarget, beyondPlan, type HoldBack, holdBack } from '../../src/domain/hold-back.ts'
 import type { FieldChange, PlannedTarget } from '../../src/domain/plan.ts'
 
 const url: FieldChange = { field: 'url', before: 'a', after: 'b', secret: false }
@@ -72,4 +72,16 @@ it('what was given up is not tried again', () => {
   expect(holdBack(update, { ...free, givenUp: true })).toMatchObject({ action: 'skip', changes: [url, tools] })
   const unchanged: PlannedTarget = { ...update, action: 'unchanged' }
   expect(holdBack(unchanged, { ...free, givenUp: true })).toBe(unchanged)
+})
+
+describe('a write that would go beyond the plan', () => {
+  const token: FieldChange = { field: 'authorization', before: null, after: null, secret: true }
+  const desired = { fields: { url: 'b', tools: '[]', authorization: 'Bearer x' } }
+  it.each([
+    ['just what was agreed', [url, tools, token], ['url', 'tools', 'authorization'], []],
+    ['less than that', [url, tools, token], ['tools'], []],
+    ['a field more', [tools], ['tools', 'url'], ['url']],
+    ['another value', [{ ...url, after: 'other' }], ['url'], ['url']],
+    ['changes of another kind', [null, 'url', {}], ['url'], ['url']],
+  ])('%s', (_name, changes, fields, beyond) => expect(beyondPlan(changes, fields, desired)).toEqual(beyond))
 })

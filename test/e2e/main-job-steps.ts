@@ -352,12 +352,9 @@ export function describeMainJob(shape: string, start: () => Promise<Product>, di
         const list = await product.must<{ items: SyncBody[] }>(200, 'GET', '/syncs?limit=200')
         const run = list.items.find((one) => one.counts.succeeded === 9)
         const read = async (headers: Record<string, string> = {}) => {
-          const response = await fetch(`${product.origin}/api/v1/syncs/${run?.id}/events`, {
-            headers: { authorization: `Bearer ${product.adminKey}`, ...headers },
-          })
-          const text = await response.text()
+          const { status, text } = await product.call('GET', `/syncs/${run?.id}/events`, undefined, headers)
           return {
-            status: response.status,
+            status,
             ids: [...text.matchAll(/^id: (\d+)$/gm)].map((match) => Number(match[1])),
             text,
           }

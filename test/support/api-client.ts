@@ -39,7 +39,12 @@ export function createApiClient(options: {
     })
     const text = await response.text()
     answers.push(`${method} ${path} ${response.status} ${JSON.stringify([...response.headers])} ${text}`)
-    return { status: response.status, headers: response.headers, text, body: text === '' ? null : JSON.parse(text) }
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: response.headers.get('content-type')?.includes('json') === true ? JSON.parse(text) : null,
+    }
   }
 
   return {

@@ -69,7 +69,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const all = [...gateways, ...apis, ...workers]
 
   const stop = async () => {
-    await Promise.all(all.map((role) => role.stop()))
+    // A worker would wait for activities that a test has left hanging.
+    await Promise.all(all.map((role) => (role.role === 'worker' ? role.kill() : role.stop())))
     await balancer.stop()
     await temporal.stop()
     await admin.query(`DROP DATABASE ${database}`)

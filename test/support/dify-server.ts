@@ -91,9 +91,17 @@ async function onMysql(name: string, password: string): Promise<ServerDatabase> 
       }
     },
     drop: async () => {
-      await pool.query(`DROP DATABASE IF EXISTS ${name}`)
-      await pool.query('DROP USER IF EXISTS ?@?', [name, '%'])
       await pool.end()
+      const last = await mysql.createConnection(options)
+      // As PostgreSQL's FORCE: a transaction that a failed test left open would keep the tables.
+      const [left] = await last.query('SELECT id FROM information_schema.processlist WHERE db = ? OR user = ?', [
+        name,
+        name,
+      ])
+      for (const { id } of rowsOf(left)) await last.query('KILL ?', [id]).catch(() => {})
+      await last.query(`DROP DATABASE IF EXISTS ${name}`)
+      await last.query('DROP USER IF EXISTS ?@?', [name, '%'])
+      await last.end()
     },
   }
 }

@@ -119,7 +119,7 @@ const WAIT_MS = 150_000
 
 /** Asks until the answer is not null or false; then it is answered. */
 export async function until<T>(
-  what: string,
+  what: string | (() => string),
   ask: () => Promise<T | null | false> | T | null | false,
   timeoutMs = WAIT_MS,
 ): Promise<T> {
@@ -127,7 +127,7 @@ export async function until<T>(
   for (;;) {
     const answer = await ask()
     if (answer !== null && answer !== false) return answer
-    if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`)
+    if (Date.now() > deadline) throw new Error(`waited in vain until ${typeof what === 'string' ? what : what()}`)
     await sleep(50)
   }
 }
@@ -147,16 +147,21 @@ export async function pendingActivities(cluster: Cluster, syncId: string): Promi
 
 /** Waits until an activity of this type is in a worker's hands, at least for the `attempt`-th time. */
 export async function untilIn(cluster: Cluster, syncId: string, type: string, attempt = 1): Promise<void> {
-  await until(`${type} is going on`, async () => {
-    const pending = await pendingActivities(cluster, syncId)
+  let pending: PendingActivity[] = []
+  const seen = () => `${type} is going on; pending: ${JSON.stringify(pending)}\n${cluster.output().slice(-3000)}`
+  await until(seen, async () => {
+    pending = await pendingActivities(cluster, syncId)
     return pending.some((one) => one.type === type && one.started && one.attempt >= attempt)
   })
 }
 
 /** Waits until that activity has failed or was given up `times` times. */
 export async function untilTried(cluster: Cluster, syncId: string, type: string, times: number): Promise<void> {
-  await until(`${type} was tried ${times} times`, async () => {
-    const pending = await pendingActivities(cluster, syncId)
+  let pending: PendingActivity[] = []
+  const seen = () =>
+    `${type} was tried ${times} times; pending: ${JSON.stringify(pending)}\n${cluster.output().slice(-3000)}`
+  await until(seen, async () => {
+    pending = await pendingActivities(cluster, syncId)
     return pending.some((one) => one.type === type && one.attempt > times)
   })
 }

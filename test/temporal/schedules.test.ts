@@ -131,6 +131,14 @@ describe('the reconciler', () => {
     expect((await described(profile.id)).state).toMatchObject({ paused: true, note: 'meanwhile' })
   })
 
+  it('lets no schedule that Temporal refuses keep the others from theirs', async () => {
+    const bad = await newProfile({ schedule: { ...nightly, cron: 'every full moon' } })
+    const good = await newProfile()
+    await expect(reconcile()).rejects.toThrow()
+    expect(await isThere(good.id)).toBe(true)
+    await deleteProfile(store, bad.id)
+  })
+
   it('makes again one that was deleted by hand, and undoes a pause by hand', async () => {
     const [deleted, paused] = [await newProfile(), await newProfile()]
     const told = new Map<string, number>()

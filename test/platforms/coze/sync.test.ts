@@ -68,16 +68,6 @@ describe('a plugin', () => {
     expect(world.simulator.counts().update_plugin_meta).toBeUndefined()
   })
 
-  it('is not published again when the refresh has changed nothing', async () => {
-    const { sync, plugin } = await made()
-    const version = plugin().online?.versionName
-    // What the server offers COZE is still the same.
-    const described = TOOLS.map((tool) => ({ ...tool, description: 'said to us only' }))
-    expect(await sync({ tools: described })).toMatchObject({ action: 'update', drift: [] })
-    expect(world.simulator.counts().refresh_mcp_plugin_apis).toBe(1)
-    expect(plugin().online?.versionName).toBe(version)
-  })
-
   it('keeps a name and description that somebody gave it in COZE, and its own otherwise', async () => {
     const { sync, plugin, pluginId } = await made()
     expect(await sync({ name: '天气预报' })).toMatchObject({ action: 'update', drift: [] })

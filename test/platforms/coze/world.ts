@@ -6,6 +6,7 @@ import type { Clock } from '../../../src/domain/clock.ts'
 import type { McpTool } from '../../../src/domain/tool.ts'
 import { createEgressPolicy } from '../../../src/egress/policy.ts'
 import type { CozeBudget } from '../../../src/platforms/coze/budget.ts'
+import type { CozeTimeouts } from '../../../src/platforms/coze/client.ts'
 import { type CozeSettings, createCozePlatform } from '../../../src/platforms/coze/coze-platform.ts'
 import type { DesiredObject, Platform } from '../../../src/platforms/platform.ts'
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-mcp-server.ts'
@@ -27,8 +28,15 @@ export type CozeWorld = {
   /** From now on the MCP server offers these. */
   offer(tools: readonly McpTool[]): void
   settings: CozeSettings
-  open(options?: { cookie?: string; settings?: Partial<CozeSettings>; budget?: CozeBudget }): Platform
+  open(options?: Opening): Platform
   close(): Promise<void>
+}
+
+type Opening = {
+  cookie?: string
+  settings?: Partial<CozeSettings>
+  budget?: CozeBudget
+  timeouts?: Partial<CozeTimeouts>
 }
 
 /** A coze.cn with one account, its clock steered by whoever sleeps, and an MCP server behind the gateway's public name. */
@@ -68,6 +76,7 @@ export async function openCozeWorld(options: Partial<CozeSimulatorOptions> = {})
         egress,
         budget: over.budget ?? unlimited,
         clock: virtual(clock),
+        ...(over.timeouts === undefined ? {} : { timeouts: over.timeouts }),
       })
       opened.push(platform)
       return platform

@@ -1,0 +1,165 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startCozeSimulator } from '../../demo/coze-simulator/simulator.ts'
+import type { CozeAccount, CozeSimulator } from '../../demo/coze-simulator/simulator-types.ts'
+import { captureHistories, textOf } from '../support/histories.ts'
+import { finished, type OneProcess, startProduct, syncWhen, targetsOf } from '../support/product.ts'
+import { manyTools, type ScriptedServer, startScriptedServer } from '../support/scripted-mcp-server.ts'
+
+/** The main job with COZE as a user does it, over HTTP only; the simulator really calls the gateway. */
+
+const NEW_TOKEN = 'canary-Custom-Token-7713-zxcvbn'
+
+let product: OneProcess
+let coze: CozeSimulator
+let zhang: CozeAccount
+let mcp: ScriptedServer
+let platformId = ''
+let instanceId = ''
+let remoteSpaceId = ''
+const cookies: string[] = []
+
+beforeAll(async () => {
+  mcp = await startScriptedServer({ tools: manyTools(3) })
+  product = await startProduct()
+  coze = await startCozeSimulator({ adminPort: null, allowInsecureOrigins: [product.origin] })
+  zhang = coze.addAccount({ name: '张三' })
+  remoteSpaceId = coze.addSpace({ ownerId: zhang.userId, name: '研发' })
+}, 120_000)
+afterAll(async () => {
+  await product?.stop()
+  await coze?.stop()
+  await mcp?.stop()
+})
+
+async function spaceIds(): Promise<string[]> {
+  const spaces = await product.must<{ items: { id: string; remoteId: string }[] }>(
+    200,
+    'GET',
+    `/platforms/${platformId}/spaces`,
+  )
+  return spaces.items.filter((space) => space.remoteId === remoteSpaceId).map((space) => space.id)
+}
+
+async function sync(body: Record<string, unknown> = {}): Promise<string> {
+  const started = await product.must<{ id: string }>(202, 'POST', '/syncs', {
+    platformId,
+    instanceIds: [instanceId],
+    spaceIds: await spaceIds(),
+    acceptWarnings: true,
+    ...body,
+  })
+  return started.id
+}
+
+const plugins = () => coze.plugins(remoteSpaceId)
+const sentToken = () => plugins()[0]?.agentHeaders?.find(({ name }) => name === 'Authorization')?.value ?? ''
+
+/** As an agent of COZE calls the plugin: with its headers, at its address. */
+async function initialize(): Promise<number> {
+  const url = plugins()[0]?.online?.meta.url ?? ''
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      authorization: sentToken(),
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'agent', version: '1' } },
+    }),
+  })
+  await response.text()
+  return response.status
+}
+
+it('a COZE account is registered by its cookie, a server comes into its space as a published plugin', async () => {
+  cookies.push(zhang.cookie)
+  const platform = await product.must<{ id: string; settings: unknown }>(201, 'POST', '/platforms', {
+    kind: 'coze',
+    name: 'Our COZE',
+    baseUrl: coze.origin,
+    accountType: 'personal',
+    cookie: zhang.cookie,
+  })
+  platformId = platform.id
+  instanceId = (
+    await product.must<{ id: string }>(201, 'POST', '/instances', {
+      name: '天气-Weather',
+      transport: 'streamable-http',
+      url: mcp.url,
+    })
+  ).id
+  const run = await finished(product, await sync())
+  expect(run).toMatchObject({ state: 'succeeded', counts: { succeeded: 1, total: 1 } })
+  expect(plugins()).toMatchObject([{ published: true, status: false, online: { meta: { name: '天气_Weather' } } }])
+  expect(plugins()[0]?.online?.tools).toHaveLength(3)
+  expect(await initialize()).toBe(200)
+}, 120_000)
+
+it('a second run writes nothing', async () => {
+  const before = coze.calls({ writes: true }).length
+  expect(await finished(product, await sync())).toMatchObject({ state: 'succeeded', counts: { unchanged: 1 } })
+  expect(coze.calls({ writes: true })).toHaveLength(before)
+}, 120_000)
+
+it('a cookie that dies in mid-run lets the run wait; a new one lets it end, and the old token with it', async () => {
+  const before = sentToken()
+  coze.faults.add({ endpoint: 'update_plugin_meta', fault: { kind: 'session-lost' } })
+  const [spaceId] = await spaceIds()
+  const id = await sync({ authorizations: [{ instanceId, spaceId, token: NEW_TOKEN }] })
+  await syncWhen(product, id, (run) => run.state === 'waiting_for_credential')
+  expect(
+    (await product.must<{ credentialState: string }>(200, 'GET', `/platforms/${platformId}`)).credentialState,
+  ).toBe('expired')
+  expect(await initialize()).toBe(200)
+  const cookie = coze.login(zhang.userId)
+  cookies.push(cookie)
+  await product.must(200, 'PUT', `/platforms/${platformId}/credential`, { cookie: `Cookie: ${cookie}` })
+  expect(await finished(product, id)).toMatchObject({ state: 'succeeded' })
+  expect(sentToken()).toBe(`Bearer ${NEW_TOKEN}`)
+  const old = await fetch(plugins()[0]?.online?.meta.url ?? '', { method: 'POST', headers: { authorization: before } })
+  expect(old.status).toBe(401)
+  expect(await initialize()).toBe(200)
+  expect(plugins()).toHaveLength(1)
+}, 120_000)
+
+it('a plugin that agents use is removed only when that is meant; its token ends after it', async () => {
+  coze.setBotQuote(plugins()[0]?.pluginId ?? '', 1)
+  const refused = await sync({ action: 'remove', acceptWarnings: false })
+  expect(await finished(product, refused)).toMatchObject({ state: 'failed', counts: { conflict: 1 } })
+  expect((await targetsOf(product, refused))[0]?.error?.message).toContain('used by 1 agent')
+  expect(await initialize()).toBe(200)
+
+  const url = plugins()[0]?.online?.meta.url ?? ''
+  const token = sentToken()
+  expect(await finished(product, await sync({ action: 'remove' }))).toMatchObject({ state: 'succeeded' })
+  expect(plugins()).toEqual([])
+  const after = await fetch(url, { method: 'POST', headers: { authorization: token } })
+  expect(after.status).toBe(401)
+}, 120_000)
+
+it('no cookie and no token is in any answer, log, history or in the store’s files in the clear', async () => {
+  const secrets = cookies.flatMap((cookie) => /sessionid=([^;]+)/.exec(cookie)?.[1] ?? [])
+  const tokens = coze.calls().flatMap(({ body }) => JSON.stringify(body ?? '').match(/tfg_\w+/g) ?? [])
+  const all = [...new Set([...secrets, ...tokens, NEW_TOKEN])]
+  expect(secrets).toHaveLength(2)
+  expect(tokens.length).toBeGreaterThan(0)
+  const histories = textOf(await captureHistories(product.temporalAddress))
+  const files = await readdir(product.dataDir)
+  const store = await Promise.all(
+    files
+      .filter((name) => name.startsWith('toolferry.db'))
+      .map((name) => readFile(join(product.dataDir, name), 'latin1')),
+  )
+  for (const secret of all) {
+    expect(product.answers().join('\n').includes(secret)).toBe(false)
+    expect(product.output().includes(secret)).toBe(false)
+    expect(histories.includes(secret)).toBe(false)
+    expect(store.join('\n').includes(secret)).toBe(false)
+  }
+}, 60_000)
