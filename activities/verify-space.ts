@@ -25,7 +25,7 @@ export async function verifySpace(
     const { store } = deps
     const work = await loadSpaceWork(deps, input)
     await enterPhase(store, work.sync, 'verify')
-    const written = work.cells.filter((cell) => cell.binding !== null && cell.target.state === 'succeeded')
+    const written = work.cells.filter(wasWritten)
     if (work.sync.action === 'remove' || written.length === 0) return await outcomeOfSpace(store, input)
 
     const reading = await onPlatform(deps, work.platform, (platform) =>
@@ -55,6 +55,12 @@ export async function verifySpace(
     )
     return await outcomeOfSpace(store, input)
   })
+}
+
+/** What another run wrote while this one waited for the space is unchanged here, and pending until somebody has read it back. */
+function wasWritten({ binding, target, deployment }: SpaceCell): boolean {
+  if (binding === null) return false
+  return target.state === 'succeeded' || (target.state === 'unchanged' && deployment?.state === 'pending')
 }
 
 /**

@@ -41,8 +41,9 @@ try {
   print(
     `Load generator: ${load.name}. ${rounds} rounds of ${seconds} s, alternating; median and, in brackets, the range.`,
   )
-  if (!skip.includes('requests')) for (const scenario of SCENARIOS) await requests(load, scenario)
+  // First, while the processes are fresh: memory that load has once taken would hide what streams need.
   if (!skip.includes('streams')) await streams()
+  if (!skip.includes('requests')) for (const scenario of SCENARIOS) await requests(load, scenario)
 } finally {
   await Promise.all(contestants.map((contestant) => contestant.stop()))
 }
@@ -101,7 +102,7 @@ async function streams(): Promise<void> {
   print('|---|---:|---:|---:|---:|')
   for (const contestant of contestants) {
     const figures = []
-    // The most first: memory that was once taken stays and would hide what the next ones need.
+    // The most first, for the same reason.
     for (const count of [500, 100, 1]) figures.unshift(await measureStreams(contestant, count))
     const cells = figures.map(({ firstEventMs, worstMs }) => `${firstEventMs.toFixed(2)} / ${worstMs.toFixed(1)}`)
     print(`| ${contestant.name} | ${cells.join(' | ')} | ${figures.at(-1)?.kbPerStream?.toFixed(0) ?? '–'} |`)

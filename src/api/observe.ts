@@ -15,9 +15,12 @@ import { showSync, syncSchema } from './sync-schemas.ts'
 
 const MAX_RUNS_SHOWN = 20
 
+/** From then on a credential's end is spoken of; the platform tells it in two steps (src/domain/credential-expiry.ts). */
+const EXPIRY_WARNING_MS = 7 * 24 * 3_600_000
+
 const attentionSchema = z
   .object({
-    kind: z.enum(['platform_credential', 'run_waiting', 'drifted', 'failed', 'conflict']),
+    kind: z.enum(['platform_credential', 'credential_expiring', 'run_waiting', 'drifted', 'failed', 'conflict']),
     message: z.string(),
     platformId: idSchema.nullable(),
     syncId: idSchema.nullable(),
@@ -208,8 +211,15 @@ export function registerObserve(app: Api, deps: ApiDeps): void {
 
 async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchema>[]> {
   const { db } = deps.store
-  const [platforms, waiting, groups] = await Promise.all([
+  const [platforms, expiring, waiting, groups] = await Promise.all([
     db.platform.findMany({ where: { credentialState: { in: ['none', 'refused', 'expired'] } }, take: 50 }),
+    db.platform.findMany({
+      where: {
+        credentialState: { notIn: ['none', 'refused', 'expired'] },
+        credentialExpiresAt: { lte: new Date(Date.now() + EXPIRY_WARNING_MS) },
+      },
+      take: 50,
+    }),
     db.sync.findMany({
       where: { state: 'waiting_for_credential' },
       select: { id: true, platformId: true, name: true },
@@ -225,6 +235,13 @@ async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchem
     ...platforms.map((row) => ({
       kind: 'platform_credential' as const,
       message: `The platform "${row.name}" has no working credential (${row.credentialState}).`,
+      platformId: row.id,
+      syncId: null,
+      count: 1,
+    })),
+    ...expiring.map((row) => ({
+      kind: 'credential_expiring' as const,
+      message: `The credential of the platform "${row.name}" ends about ${row.credentialExpiresAt?.toISOString()}. Give a new one before.`,
       platformId: row.id,
       syncId: null,
       count: 1,

@@ -9,22 +9,24 @@ import { ApiProblem } from './problem.ts'
 
 /** What the API asks a platform itself: is it right, which spaces has it. */
 
-const CALL_TIMEOUT_MS = 30_000
+/** COZE is asked at its own pace, organization by organization. */
+const CALL_TIMEOUT_MS = { dify: 30_000, coze: 90_000 }
 
-/** Opens the adapter for one piece of work, at most 30 s long, and closes it. */
+/** Opens the adapter for one piece of work, at most `CALL_TIMEOUT_MS` long, and closes it. */
 export async function withPlatform<T>(
   deps: ApiDeps,
   target: PlatformTarget,
   requestSignal: AbortSignal,
   work: (platform: Platform, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const timeout = AbortSignal.timeout(CALL_TIMEOUT_MS)
+  const limitMs = CALL_TIMEOUT_MS[target.kind]
+  const timeout = AbortSignal.timeout(limitMs)
   const platform = deps.openPlatform(target)
   try {
     return await work(platform, AbortSignal.any([requestSignal, timeout]))
   } catch (error) {
     if (timeout.aborted && !(error instanceof ToolferryError)) {
-      throw new ToolferryError('Timeout', 'The platform did not answer within 30 s.', { cause: error })
+      throw new ToolferryError('Timeout', `The platform did not answer within ${limitMs / 1000} s.`, { cause: error })
     }
     throw error
   } finally {

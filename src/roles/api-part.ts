@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { createApi } from '../api/app.ts'
 import type { Readiness } from '../api/deps.ts'
+import { registerPlatformMetrics } from '../api/platform-metrics.ts'
 import { callTool } from '../mcp/call.ts'
 import { discoverTools } from '../mcp/discover.ts'
 import { createPlatform } from '../platforms/registry.ts'
@@ -25,6 +26,7 @@ export type ApiOptions = {
 export function createApiHandler(foundation: Foundation, options: ApiOptions): Handler {
   const { config, store, egress, cozeBudget, logger } = foundation
   const { temporal } = options
+  registerPlatformMetrics(options.metrics, store)
   const app = createApi({
     store,
     egress,

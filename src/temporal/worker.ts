@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { DefaultLogger, makeTelemetryFilterString, type NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import type { Activities } from '../../activities/index.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
 const WORKFLOWS_PATH = fileURLToPath(new URL('../../workflows/sync.ts', import.meta.url))
+/** Made by scripts/bundle-workflows.ts when an image is built; elsewhere it is not there, and every worker bundles for itself. */
+export const WORKFLOW_BUNDLE_PATH = fileURLToPath(new URL('../../dist/workflow-bundle.js', import.meta.url))
 
 /** Sends the SDK's own log lines to ours. Once a process, before the first connection or worker. */
 export function installTemporalLogger(logger: Logger): void {
@@ -14,6 +17,8 @@ export function installTemporalLogger(logger: Logger): void {
       if (level === 'ERROR') logger.error(fields, message)
       else logger.warn(fields, message)
     }),
+    // Without this, Core writes lines of its own, with whole failures in them, past the logger.
+    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
   })
 }
 
@@ -30,7 +35,9 @@ export async function createSyncWorker(options: {
     connection: options.connection,
     namespace: options.namespace,
     taskQueue: options.taskQueue,
-    workflowsPath: WORKFLOWS_PATH,
+    ...(existsSync(WORKFLOW_BUNDLE_PATH)
+      ? { workflowBundle: { codePath: WORKFLOW_BUNDLE_PATH } }
+      : { workflowsPath: WORKFLOWS_PATH }),
     activities: options.activities,
     ...(options.identity === undefined ? {} : { identity: options.identity }),
     maxConcurrentActivityTaskExecutions: 40,

@@ -138,6 +138,11 @@ describe('its cookie', () => {
     expect(put.json).toMatchObject({ credentialState: 'valid', credentialWarning: 'expires_in_7_days' })
     expect(api.runs.signals).toContainEqual({ syncId: sync.id, signal: { type: 'credentialReplaced' } })
 
+    const overview = await api.call('GET', '/api/v1/overview')
+    expect(overview.json.attention).toContainEqual(
+      expect.objectContaining({ kind: 'credential_expiring', platformId: id }),
+    )
+
     const path = `/api/v1/platforms/${id}/credential`
     const other = await api.call('PUT', path, { body: { cookie: li.cookie } })
     expect([other.status, other.json.code, fieldsOf(other)]).toEqual([409, 'other_user', ['cookie']])

@@ -101,6 +101,15 @@ it('a COZE account is registered by its cookie, a server comes into its space as
   expect(await initialize()).toBe(200)
 }, 120_000)
 
+it('the end of its cookie is in the metrics', async () => {
+  const response = await fetch(`${product.origin}/metrics`, {
+    headers: { authorization: `Bearer ${product.adminKey}` },
+  })
+  expect(await response.text()).toMatch(
+    /toolferry_platform_credential_expiry_timestamp_seconds\{[^}]*platform="Our COZE"\} \d{10}/,
+  )
+})
+
 it('a second run writes nothing', async () => {
   const before = coze.calls({ writes: true }).length
   expect(await finished(product, await sync())).toMatchObject({ state: 'succeeded', counts: { unchanged: 1 } })

@@ -133,7 +133,8 @@ describe('SIGKILL of the worker', () => {
     // While what was written is read back.
     unlockProviders = await lockTable('tool_mcp_providers', 'SHARE')
     await restart()
-    await untilBlocked('INSERT INTO tool_mcp_providers')
+    // What the dead one wrote is written anew: nobody knows what it was.
+    await untilBlocked('UPDATE tool_mcp_providers')
     world.network.stallNew()
     await unlockProviders()
     await untilIn(cluster, syncId, 'verifySpace')
@@ -171,15 +172,14 @@ describe('SIGSTOP of a worker past its lease', () => {
     const [sleeper, other] = cluster.workers
     await sleeper?.untilReady()
     await world.dify.query('DELETE FROM tool_mcp_providers')
-    // It stands between the look and the write, with its session and the workspace's lock in Dify's database.
+    const unlockProviders = await lockTable('tool_mcp_providers', 'SHARE')
+    const syncId = await world.startSync()
+    await untilBlocked('INSERT INTO tool_mcp_providers')
+    // It stops between two writes, with the workspace's lock in Dify's database and the lease in ours.
     const deployments = await cluster.store.session()
     await deployments.query('SELECT bindingId FROM Deployment FOR UPDATE')
-    const syncId = await world.startSync()
-    await untilIn(cluster, syncId, 'writeDifyProviders')
-    await until('it holds the lease', async () => {
-      const held = await cluster.store.query('SELECT spaceId FROM SpaceLease WHERE until > UTC_TIMESTAMP(3)')
-      return held.length > 0
-    })
+    await unlockProviders()
+    await until('the first provider is there', async () => (await world.dify.rows()).length === 1)
     sleeper?.freeze()
     await deployments.close()
     await other?.start()

@@ -68,7 +68,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const workers = make('worker', await ports(options.workers ?? 2))
   const all = [...gateways, ...apis, ...workers]
 
+  const sessions: { close: () => Promise<void> }[] = []
   const stop = async () => {
+    // One that a failed test has left open would keep the database.
+    await Promise.all(sessions.map((one) => one.close().catch(() => undefined)))
     // A worker would wait for activities that a test has left hanging.
     await Promise.all(all.map((role) => (role.role === 'worker' ? role.kill() : role.stop())))
     await balancer.stop()
@@ -103,7 +106,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     store: {
       url: env.DATABASE_URL,
       query: (sql, values) => rowsOf(admin, sql, values),
-      session: () => session(database),
+      session: async () => {
+        const made = await session(database)
+        sessions.push(made)
+        return made
+      },
     },
     killWorkers: async () => void (await Promise.all(workers.map((worker) => worker.kill()))),
     startWorkers: async () => void (await Promise.all(workers.map((worker) => worker.start()))),

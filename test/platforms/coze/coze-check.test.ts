@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { startCozeSimulator } from '../../../demo/coze-simulator/simulator.ts'
+import type { CozeAccount, CozeSimulator } from '../../../demo/coze-simulator/simulator-types.ts'
+import { startScriptedServer } from '../../support/scripted-mcp-server.ts'
+import { TOOLS } from './world.ts'
+
+/** `npm run coze:check` against the simulator. */
+
+let coze: CozeSimulator
+let account: CozeAccount
+let spaceId: string
+let folder: string
+beforeEach(async () => {
+  coze = await startCozeSimulator({ adminPort: null })
+  account = coze.addAccount({ name: '张三' })
+  spaceId = coze.addSpace({ ownerId: account.userId, name: '研发' })
+  folder = await mkdtemp(join(tmpdir(), 'toolferry-coze-check-'))
+  await writeFile(join(folder, 'cookie.txt'), `Cookie: ${account.cookie}\n`)
+})
+afterEach(async () => {
+  await coze.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+function check(...more: string[]): Promise<{ code: number; output: string }> {
+  const args = [
+    'scripts/coze-check.ts',
+    '--cookie-file',
+    join(folder, 'cookie.txt'),
+    '--base-url',
+    coze.origin,
+    '--pace-ms',
+    '0',
+    ...more,
+  ]
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, output: stdout + stderr })
+    })
+  })
+}
+
+it('reads only, says what it found, and tells no secret', async () => {
+  coze.addForeignPlugin({ spaceId, name: 'There', pluginType: 11, url: 'https://o.test/mcp', tools: ['a', 'b'] })
+  const { code, output } = await check('--space-id', spaceId)
+  expect(code, output).toBe(0)
+  expect(output).toMatch(/library filter \[1,11\]: sub-types listed with it: 11;/)
+  expect(output).toContain('get_plugin_apis: 2 tools')
+  expect(coze.calls({ writes: true })).toEqual([])
+  for (const value of account.cookie.split('; ').map((pair) => pair.slice(pair.indexOf('=') + 1))) {
+    if (value.length >= 8) expect(output).not.toContain(value)
+  }
+}, 60_000)
+
+it('with --write makes one plugin and leaves none', async () => {
+  const mcp = await startScriptedServer({ tools: TOOLS })
+  try {
+    coze.route('https://mcp.example.com', new URL(mcp.url).origin)
+    const { code, output } = await check('--space-id', spaceId, '--write', '--mcp-url', 'https://mcp.example.com/mcp')
+    expect(code, output).toBe(0)
+    expect(output).toMatch(/old edit_version: .*777777759/)
+    expect(coze.plugins(spaceId)).toEqual([])
+    expect(coze.calls({ endpoint: 'register_plugin_meta' })).toHaveLength(1)
+  } finally {
+    await mcp.stop()
+  }
+}, 60_000)
+
+it('a login that has ended is said, not thrown', async () => {
+  coze.loseSession({ cookie: account.cookie })
+  const { code, output } = await check()
+  expect(code).toBe(1)
+  expect(output).toContain('CredentialExpired')
+}, 60_000)
