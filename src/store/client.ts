@@ -67,6 +67,13 @@ export function openSqliteClient(path: string): OpenClient {
   }
 }
 
+/**
+ * A process that stands still in mid-transaction (a suspended machine) keeps its row locks as long as its session lives: the
+ * server ends a silent one. MariaDB can tell a silent transaction from an idle connection of the pool; MySQL reads that part as a comment.
+ */
+const SESSION_SQL = `SET time_zone = '+00:00', SESSION wait_timeout = 60, SESSION innodb_lock_wait_timeout = 20
+  /*M!100300 , SESSION idle_transaction_timeout = 15 */`
+
 /** MySQL 8 or MariaDB: one pool for everything, READ COMMITTED (no gap locks), UTC. */
 export function openMysqlClient(databaseUrl: string): OpenClient {
   const target = mysqlTarget(databaseUrl)
@@ -80,7 +87,7 @@ export function openMysqlClient(databaseUrl: string): OpenClient {
         connectTimeout: 10_000,
         // MySQL 8 without TLS hands out the key that its default authentication encrypts the password with.
         allowPublicKeyRetrieval: true,
-        initSql: ["SET time_zone = '+00:00'", 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'],
+        initSql: [SESSION_SQL, 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'],
       },
       { database: target.database },
     ),

@@ -17,7 +17,7 @@ let mcp: ScriptedServer
 
 beforeAll(async () => {
   mcp = await startScriptedServer({ tools: manyTools(3) })
-  product = await startProduct({ TOOLFERRY_WORKER_TIMEOUT_S: '5' })
+  product = await startProduct({ TOOLFERRY_WORKER_TIMEOUT_SECONDS: '5' })
   coze = await startCozeSimulator({ adminPort: null, allowInsecureOrigins: [product.origin] })
 }, 120_000)
 afterAll(async () => {
