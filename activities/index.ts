@@ -5,6 +5,7 @@ import { planSpace } from './plan-space.ts'
 import { prepareSync } from './prepare-sync.ts'
 import { failSpace, recordOutcome, recordState, setSpaceAuthorization } from './run-records.ts'
 import { verifySpace } from './verify-space.ts'
+import { watchCredentials } from './watch-credentials.ts'
 import { writeObjects } from './write-objects.ts'
 
 export type Activities = ReturnType<typeof createActivities>
@@ -26,5 +27,6 @@ export function createActivities(deps: ActivityDeps) {
     recordState: (input: Parameters<typeof recordState>[1]) => recordState(deps, input),
     setSpaceAuthorization: (input: Parameters<typeof setSpaceAuthorization>[1]) => setSpaceAuthorization(deps, input),
     recordOutcome: (input: Parameters<typeof recordOutcome>[1]) => recordOutcome(deps, input),
+    watchCredentials: () => watchCredentials(deps),
   }
 }

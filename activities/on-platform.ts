@@ -3,7 +3,8 @@ import type { Platform } from '../src/platforms/platform.ts'
 import { type CredentialState, type PlatformRecord, setCredentialState } from '../src/store/platforms.ts'
 import type { ActivityDeps } from './deps.ts'
 
-const STATE_AFTER: Partial<Record<ErrorType, CredentialState>> = {
+/** What an error says of the credential; nothing for most. */
+export const STATE_AFTER: Partial<Record<ErrorType, CredentialState>> = {
   CredentialExpired: 'expired',
   CredentialRefused: 'refused',
   HumanVerificationNeeded: 'refused',

@@ -6,13 +6,13 @@ import { type BindingRecord, effectivePassThrough, getBindings } from '../src/st
 import { type DeploymentRecord, getDeployments } from '../src/store/deployments.ts'
 import {
   getInstances,
-  getToolSnapshots,
   type Headers,
   type InstanceRecord,
   openInstanceHeaders,
   type ToolSnapshotRecord,
 } from '../src/store/instances.ts'
 import { getPlatform, type PlatformRecord } from '../src/store/platforms.ts'
+import { getToolSnapshots } from '../src/store/snapshot-cache.ts'
 import { getSpace, type SpaceRecord } from '../src/store/spaces.ts'
 import type { Store } from '../src/store/store.ts'
 import { listTargetsForSpace, type TargetRecord } from '../src/store/sync-targets.ts'

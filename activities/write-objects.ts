@@ -49,7 +49,7 @@ export async function writeObjects(
       return await walkTargets(deps, { work, cells, signal, attempts: 'starts' }, (cell) =>
         work.sync.action === 'remove'
           ? removeOne(deps, work, cell, writer)
-          : writeOne(deps, work, cell, platform, writer),
+          : writeOne(deps, work, cell, { platform, writer, epoch: lease.epoch }),
       )
     })
     return await outcomeOfSpace(deps.store, input, interrupted)
@@ -60,10 +60,10 @@ async function writeOne(
   deps: ActivityDeps,
   work: SpaceWork,
   cell: SpaceCell,
-  platform: Platform,
-  writer: SpaceWriter,
+  at: { platform: Platform; writer: SpaceWriter; epoch: number },
 ): Promise<void> {
   const { store } = deps
+  const { platform, writer, epoch } = at
   const { binding, deployment, target } = cell
   if (binding === null) throw new ToolferryError('Bug', 'A target without a binding came to be written.')
   // Enabled a moment ago is not enough: the admin may have cut it off while earlier targets were written.
@@ -80,7 +80,7 @@ async function writeOne(
   if (cell.token === null || !cell.token.proven) return
 
   const identity = deployment?.identity ?? platform.proposeIdentity(cell.instance.id)
-  if (!(await beginTargetWrite(store, target, { bindingId: binding.id, identity }))) return
+  if (!(await beginTargetWrite(store, target, epoch, { bindingId: binding.id, identity }))) return
   const former = deployment?.digests ?? null
   let fields: string[] = []
   const applied = await writer.apply({
@@ -107,7 +107,7 @@ async function writeOne(
   }
   const wrote = applied.wrote || wroteInThisRun(deployment, work.sync)
   const end = { state: wrote ? 'succeeded' : 'unchanged', note: desired.warnings.join(' ') || null } as const
-  await landTargetWrite(store, target, record, end)
+  await landTargetWrite(store, target, epoch, record, end)
 }
 
 /** Called inside the platform's own transaction, before anything is written. */

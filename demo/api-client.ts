@@ -5,6 +5,7 @@ export type ApiClient = {
   get<T>(path: string): Promise<T>
   post<T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T>
   patch<T>(path: string, body: unknown, headers?: Record<string, string>): Promise<T>
+  delete(path: string): Promise<void>
   /** All items of a list, page after page. */
   list<T>(path: string): Promise<T[]>
   /** A live event stream, until it ends or `signal` aborts. */
@@ -61,6 +62,10 @@ export function createApiClient(origin: string, apiKey: string, signal: AbortSig
     get: (path) => call('GET', path),
     post: (path, body, headers) => call('POST', path, body ?? {}, headers),
     patch: (path, body, headers) => call('PATCH', path, body, headers),
+    delete: async (path) => {
+      const ends = AbortSignal.any([signal, AbortSignal.timeout(60_000)])
+      await (await send('DELETE', path, undefined, {}, ends)).body?.cancel()
+    },
     list: async <T>(path: string) => {
       const items: T[] = []
       let cursor: string | null = null

@@ -2,7 +2,15 @@
 
 export type Platform = { id: string; name: string }
 export type PlatformCheck = { ok: boolean; version: string | null; error: { message: string } | null; hints: string[] }
-export type Space = { id: string; remoteId: string; name: string; ownerName: string | null; problem: string | null }
+export type Space = {
+  id: string
+  remoteId: string
+  name: string
+  ownerName: string | null
+  /** COZE: the signed-in user's. */
+  role: string | null
+  problem: string | null
+}
 export type Instance = { id: string; name: string; url: string; rowVersion: number }
 export type Probe = {
   ok: boolean

@@ -1,17 +1,14 @@
-import { randomUUID } from 'node:crypto'
-import { type ApiClient, ApiError } from './api-client.ts'
-import type { Binding, Instance, Platform, PlatformCheck, Probe, Space, Sync, Target } from './api-types.ts'
+import { ApiError } from './api-client.ts'
+import type { Binding, Instance, Platform, PlatformCheck, Probe, Space } from './api-types.ts'
 import { callEverywhere, tryCall } from './as-dify.ts'
-import type { Expectations } from './expectations.ts'
-import { type FollowedSync, followSync } from './follow-sync.ts'
+import { finishCoze, planCoze, registerCoze, startCozeRun } from './coze-run.ts'
 import type { McpServer } from './mcp-servers.ts'
-import type { Terminal } from './terminal.ts'
-import type { World } from './world.ts'
+import { cellsOf, namer, rowsOf, sameJson, startAndFollow, stateOf, type Walk } from './runs.ts'
 
 /** A real Dify may have hundreds of workspaces: the demo writes to the first few only. */
 const REAL_DIFY_SPACES = 3
-
-export type Walk = { world: World; api: ApiClient; terminal: Terminal; expectations: Expectations }
+/** Each server costs some 6 s of COZE's pace (two calls a second): of the two that are the same, one goes there. */
+const COZE_TRANSPORT = 'streamable-http'
 
 /** Walks the main job over the HTTP API, checking every claim. Answers the first sync's page in the Temporal Web UI, if there is one. */
 export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | null }> {
@@ -34,6 +31,8 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   const expected = world.dify.isReal ? spaces.length > 0 : spaces.length === world.dify.workspaces.length
   expectations.expect(expected, `${spaces.length} workspaces can be written to`)
 
+  const coze = await registerCoze(walk)
+
   terminal.step('Register the MCP servers, each once')
   const instances = await ensureInstances(walk)
   const toolCounts = new Map<string, number>()
@@ -47,6 +46,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
     )
   }
 
+  const forCoze = instances.filter((_, index) => world.servers[index]?.transport === COZE_TRANSPORT)
   const names = namer(instances, spaces)
   const selection = {
     platformId: platform.id,
@@ -59,16 +59,32 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   terminal.step('Plan: what would a sync do? (dry run)')
   const snapshot = () => world.dify.side.snapshot(spaces.map((space) => space.remoteId))
   const before = await snapshot()
-  const plan = await startAndFollow(walk, { ...selection, name: 'Demo: plan', dryRun: true }, names, true)
-  const columns = ['instance', ...spaces.map((space) => space.name)]
-  const planned = cellsOf(instances, spaces, plan.targets, (target) => [target.instanceId, target.spaceId])
+  const [plan, cozePlan] = await Promise.all([
+    startAndFollow(walk, { ...selection, name: 'Demo: plan', dryRun: true }, names, true),
+    planCoze(walk, coze, forCoze),
+  ])
+  const allColumns = [...spaces, ...coze.spaces]
+  const targets = [...plan.targets, ...cozePlan.targets]
+  const planned = cellsOf(instances, allColumns, targets, (target) => [target.instanceId, target.spaceId])
   terminal.table(
-    columns,
+    ['instance', ...allColumns.map((space) => space.name)],
     rowsOf(instances, planned, (target) => target.action),
   )
   for (const warning of plan.sync.warnings) terminal.note(warning)
-  expectations.expect(plan.sync.state === 'planned', `${cells} targets planned`, stateOf(plan))
-  expectations.expect(sameJson(before, await snapshot()), 'nothing was written to Dify')
+  expectations.expect(plan.sync.state === 'planned', `${cells} targets planned for Dify`, stateOf(plan))
+  const cozeCells = forCoze.length * coze.spaces.length
+  expectations.expect(
+    cozePlan.sync.state === 'planned' && cozePlan.targets.length === cozeCells,
+    `${cozeCells} targets planned for COZE`,
+    stateOf(cozePlan),
+  )
+  expectations.expect(
+    sameJson(before, await snapshot()) && world.coze.simulator.calls({ writes: true }).length === 0,
+    'nothing was written to Dify or COZE',
+  )
+
+  // COZE is called twice a second at most: its run goes on behind the steps with Dify, and is shown after them.
+  const cozeRun = await startCozeRun(walk, coze, forCoze, 'Demo: first sync to COZE')
 
   terminal.step('Sync: mint a token each, prove it through the gateway, write it into Dify, read it back')
   const first = await startAndFollow(walk, { ...selection, name: 'Demo: first sync' }, names, false)
@@ -76,7 +92,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   const standing = cellsOf(instances, spaces, bindings, (binding) => [binding.instance.id, binding.space.id])
   terminal.line()
   terminal.table(
-    columns,
+    ['instance', ...spaces.map((space) => space.name)],
     rowsOf(instances, standing, (binding) => binding.deployment.state),
   )
   const inSync = standing.flat().filter((binding) => binding?.deployment.state === 'in_sync')
@@ -105,6 +121,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
     sameJson(rows, await snapshot()),
     `not one of ${rows.length} rows was written: values, updated_at and PostgreSQL's xmin are the same`,
   )
+  await finishCoze(walk, coze, cozeRun, { instances, forCoze, difyPlatformId: platform.id, difySpaces: spaces })
   return { temporalUrl: first.sync.temporalUrl }
 }
 
@@ -209,51 +226,4 @@ async function ensureInstances({ world, api, terminal }: Walk): Promise<Instance
 
 function instanceOf(server: McpServer) {
   return { name: server.name, description: server.description, transport: server.transport, url: server.url }
-}
-
-async function startAndFollow(
-  { api, terminal }: Walk,
-  body: object,
-  nameOf: (target: Target) => string,
-  quiet: boolean,
-): Promise<FollowedSync> {
-  const started = await api.post<Sync>('/syncs', body, { 'idempotency-key': randomUUID() })
-  const shown: Terminal = quiet ? { ...terminal, ok: () => undefined } : terminal
-  return followSync(api, started.id, shown, nameOf)
-}
-
-function namer(instances: Instance[], spaces: Space[]): (target: Target) => string {
-  const words = new Map([...instances, ...spaces].map((thing) => [thing.id, thing.name]))
-  return (target) =>
-    `${words.get(target.instanceId) ?? target.instanceId} → ${words.get(target.spaceId) ?? target.spaceId}`
-}
-
-/** Instances × spaces: the thing that stands for each cell. */
-function cellsOf<T>(
-  instances: Instance[],
-  spaces: Space[],
-  things: T[],
-  placeOf: (thing: T) => [instanceId: string, spaceId: string],
-): (T | undefined)[][] {
-  const byPlace = new Map(things.map((thing) => [placeOf(thing).join(' '), thing]))
-  return instances.map((instance) => spaces.map((space) => byPlace.get(`${instance.id} ${space.id}`)))
-}
-
-function rowsOf<T>(instances: Instance[], cells: (T | undefined)[][], show: (thing: T) => string | null): string[][] {
-  return instances.map((instance, row) => [
-    instance.name,
-    ...(cells[row] ?? []).map((thing) => (thing === undefined ? '–' : (show(thing) ?? '–'))),
-  ])
-}
-
-function stateOf({ sync, targets }: FollowedSync): string {
-  const bad = targets
-    .filter((target) => target.error !== null)
-    .map((target) => `${target.error?.type}: ${target.error?.message}`)
-  const reasons = [sync.error?.message, ...new Set(bad)].filter((reason) => reason !== undefined)
-  return `the run is ${sync.state}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }

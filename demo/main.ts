@@ -102,6 +102,7 @@ async function walk(
   const startedAt = Date.now()
   const world = await startWorld({ difyUrl: options.difyUrl }, terminal, onTeardown)
   const { origin, adminKey, adminKeyPath, logPath } = world.product
+  const { adminOrigin } = world.coze.simulator
   const expectations = createExpectations(terminal)
   const { temporalUrl } = await guidedRun({
     world,
@@ -114,10 +115,15 @@ async function walk(
   terminal.facts([
     ['API, try it out', `${origin}/docs`],
     ['this run in Temporal', temporalUrl ?? 'no Web UI'],
+    ...(adminOrigin === null ? [] : [['what COZE saw', adminOrigin] satisfies [string, string]]),
     ['admin API key', `in the file ${adminKeyPath}`],
     ['log', logPath],
   ])
-  const pages = [`${origin}/docs`, `${origin}/openapi.json`, ...(temporalUrl === null ? [] : [temporalUrl])]
+  const pages = [
+    `${origin}/docs`,
+    `${origin}/openapi.json`,
+    ...[temporalUrl, adminOrigin].filter((page) => page !== null),
+  ]
   const answers = await Promise.all(pages.map((page) => fetch(page, { signal })))
   expectations.expect(
     answers.every((answer) => answer.status === 200),

@@ -1,13 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { COZE_GATEWAY_URL, type DemoCoze, startDemoCoze } from './coze.ts'
 import { type DifyDatabase, openRealDify, startDemoDify } from './dify/database.ts'
 import { type McpServer, startMcpServers } from './mcp-servers.ts'
 import { type Product, STOP_GRACE_MS, startProduct } from './product.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Everything that the demo runs on. */
-export type World = { dify: DifyDatabase; servers: McpServer[]; product: Product }
+export type World = { dify: DifyDatabase; coze: DemoCoze; servers: McpServer[]; product: Product }
 
 /**
  * Stops what was started so far, in the order that lets each part finish; fine to call twice. Answers the directory with
@@ -21,8 +22,8 @@ export type WorldOptions = {
 }
 
 /**
- * Starts the Dify database, the MCP servers and the product. `onTeardown` is called before the first of them is started,
- * so that the caller can stop a world that is half up.
+ * Starts the Dify database, the COZE simulator, the MCP servers and the product. `onTeardown` is called before the first of
+ * them is started, so that the caller can stop a world that is half up.
  */
 export async function startWorld(
   options: WorldOptions,
@@ -48,6 +49,10 @@ export async function startWorld(
       : `Dify's database (newest schema, embedded PostgreSQL) on 127.0.0.1:${dify.address.port}, ${dify.workspaces.length} workspaces`,
   )
 
+  const coze = await startDemoCoze()
+  parts.add('last', () => coze.simulator.stop())
+  terminal.ok(`COZE (simulated) on ${coze.simulator.origin}, an enterprise with ${coze.writable.length + 1} spaces`)
+
   const servers = await startMcpServers(dir, (child) => parts.add('second', () => child.stop()))
   for (const server of servers) {
     terminal.ok(`MCP server ${server.name} (${server.transport}, ${server.toolCount} tools) on ${server.url}`)
@@ -60,7 +65,8 @@ export async function startWorld(
     (text) => terminal.progress(text),
   ).finally(() => terminal.progress(null))
   terminal.ok(`Toolferry with its Temporal server on ${product.origin}`)
-  return { dify, servers, product }
+  coze.simulator.route(COZE_GATEWAY_URL, product.origin)
+  return { dify, coze, servers, product }
 }
 
 type StopTurn = 'first' | 'second' | 'last'

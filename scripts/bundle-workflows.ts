@@ -7,7 +7,7 @@ import { WORKFLOW_BUNDLE_PATH } from '../src/temporal/worker.ts'
 /** Bundles the workflows for an image: its workers then start without doing so themselves. Not for development, where the bundle would go stale. */
 
 const { code } = await bundleWorkflowCode({
-  workflowsPath: fileURLToPath(new URL('../workflows/sync.ts', import.meta.url)),
+  workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
 })
 await mkdir(dirname(WORKFLOW_BUNDLE_PATH), { recursive: true })
 await writeFile(WORKFLOW_BUNDLE_PATH, code)

@@ -54,8 +54,23 @@ const spaceWide: ActivityOptions = {
   },
 }
 
+/** All platforms, one after the other, at COZE's pace. What fails for good is asked again by the schedule. */
+const watchingOptions: ActivityOptions = {
+  ...waitForCancelled,
+  startToCloseTimeout: '1 hour',
+  heartbeatTimeout: '30 seconds',
+  retry: {
+    initialInterval: '5 seconds',
+    backoffCoefficient: 2,
+    maximumInterval: '1 minute',
+    maximumAttempts: 5,
+    nonRetryableErrorTypes,
+  },
+}
+
 export const record = proxyActivities<Activities>(recording)
 export const discover = proxyActivities<Activities>(discovering)
 export const space = proxyActivities<Activities>(spaceWide)
+export const watching = proxyActivities<Activities>(watchingOptions)
 export const spaceOptions = spaceWide
 export const discoverOptions = discovering

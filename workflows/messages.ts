@@ -5,6 +5,8 @@ import type { SyncPhase, SyncState, TargetCounts } from '../src/domain/states.ts
 
 export const SYNC_WORKFLOW = 'SyncWorkflow'
 
+export const CREDENTIAL_WATCH_WORKFLOW = 'CredentialWatchWorkflow'
+
 export function syncWorkflowId(syncId: string): string {
   return `sync-${syncId}`
 }
@@ -62,6 +64,18 @@ export type SpaceOutcome = {
 }
 
 export type SyncResult = { syncId: string; state: SyncState; counts: TargetCounts }
+
+/** Counts of platforms. */
+export type CredentialWatchResult = {
+  /** Their credential was accepted. */
+  valid: number
+  /** It has ended, or is refused. */
+  ended: number
+  /** They could not be asked, or said something else; what was known of them stands. */
+  unknown: number
+  /** Warnings given now for the first time. */
+  warned: number
+}
 
 export type SyncStatus = {
   syncId: string | null

@@ -50,6 +50,7 @@ export type AuditAction =
   | 'trigger'
   | 'signal'
   | 'finish'
+  | 'warn'
 
 export type AuditEvent = {
   actor: AuditActor

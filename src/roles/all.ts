@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
 import type { Config, Secrets } from '../config.ts'
 import { isGatewayTarget } from '../gateway/route.ts'
+import { freeAllSlots } from '../store/call-budget.ts'
 import { endAllLeases } from '../store/leases.ts'
 import { waitUntilSeen } from '../store/replicas.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -26,7 +27,10 @@ export async function runAll(
   try {
     const foundation = await openFoundation(config, secrets, logger, options.signal)
     closers.add(() => foundation.store.close())
-    if (foundation.store.engine === 'sqlite') await endAllLeases(foundation.store)
+    if (foundation.store.engine === 'sqlite') {
+      await endAllLeases(foundation.store)
+      await freeAllSlots(foundation.store)
+    }
 
     let origin = ''
     let gatewayOrigin = ''

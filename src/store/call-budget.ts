@@ -132,6 +132,15 @@ export function createCallBudget(store: Store, options: CallBudgetOptions = {}):
   }
 }
 
+/**
+ * Frees every slot; the pace and what Retry-After asked for stand. For a store that belongs to one process, at its start:
+ * whoever held one then is dead, and its successor need not wait for the slot to run out.
+ */
+export async function freeAllSlots(store: Store): Promise<void> {
+  const ofSlots = Array.from({ length: DEFAULTS.slots }, (_, index) => ({ id: { endsWith: `#${index + 1}` } }))
+  await store.write((tx) => tx.callBudget.updateMany({ where: { OR: ofSlots }, data: { nextAt: new Date(0) } }))
+}
+
 /** Retry-After has a row of its own: those who reserved a start before it was heard must see it, too. */
 function holdKey(key: string): string {
   return `${key}#hold`

@@ -1,3 +1,4 @@
+import type { Db } from './client.ts'
 import type { Store } from './store.ts'
 
 /** One writer a space: a lease with an epoch that only grows, so a holder that woke too late can be told apart. */
@@ -63,6 +64,18 @@ export async function checkLease(
 ): Promise<boolean> {
   const row = await store.db.spaceLease.findUnique({ where: { spaceId } })
   return row !== null && row.epoch === epoch && row.until > now
+}
+
+/** Which of these leases have passed to somebody else or run out: what their holders record no longer counts. */
+export async function lostLeases(
+  db: Db,
+  held: readonly { spaceId: string; epoch: number }[],
+  now: Date = new Date(),
+): Promise<Set<string>> {
+  const spaceIds = [...new Set(held.map(({ spaceId }) => spaceId))]
+  const rows = await db.spaceLease.findMany({ where: { spaceId: { in: spaceIds }, until: { gt: now } } })
+  const epochs = new Map(rows.map((row) => [row.spaceId, row.epoch]))
+  return new Set(held.filter(({ spaceId, epoch }) => epochs.get(spaceId) !== epoch).map(({ spaceId }) => spaceId))
 }
 
 /**

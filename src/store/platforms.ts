@@ -129,6 +129,12 @@ export async function listPlatforms(
   return toPage(rows, size, (row) => [row.id], toRecord)
 }
 
+/** Those that have a credential, of one kind. */
+export async function platformsWithCredential(store: Store, kind: PlatformKind): Promise<PlatformRecord[]> {
+  const where = { kind, sealedCredential: { not: null } }
+  return (await store.db.platform.findMany({ where, orderBy: { id: 'asc' } })).map(toRecord)
+}
+
 /**
  * `rowVersion`: the version the caller read, or null to write regardless. Another `remoteKey` drops the credential: it
  * was given for another place. Throws NotFoundError, StaleWriteError, and as createPlatform.
@@ -202,17 +208,23 @@ export async function clearCredential(store: Store, id: string): Promise<Platfor
 
 /**
  * `version`: the credential that was tried. When a newer one was given meanwhile, nothing changes and false is answered.
+ * Without `expiresAt`, what is known of its end stands.
  */
 export async function setCredentialState(
   store: Store,
   id: string,
   state: CredentialState,
   version: number,
+  expiresAt?: Date | null,
 ): Promise<boolean> {
   const changed = await store.write((tx) =>
     tx.platform.updateMany({
       where: { id, credentialVersion: version, sealedCredential: { not: null } },
-      data: { credentialState: state, updatedAt: new Date() },
+      data: {
+        credentialState: state,
+        ...(expiresAt === undefined ? {} : { credentialExpiresAt: expiresAt }),
+        updatedAt: new Date(),
+      },
     }),
   )
   return changed.count > 0

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ToolferryError } from '../domain/errors.ts'
 import type { RemoteIdentity } from '../domain/object.ts'
 import type { Tx } from './client.ts'
 import { type AppliedRecord, recordAppliedIn, recordIntentIn } from './deployments.ts'
+import { lostLeases } from './leases.ts'
 import type { Store } from './store.ts'
 import { appendSyncEventsIn } from './sync-events.ts'
 import { finishTargetsIn, startTargetsIn, type TargetRecord } from './sync-targets.ts'
@@ -9,13 +11,15 @@ import { finishTargetsIn, startTargetsIn, type TargetRecord } from './sync-targe
 /**
  * The two records around a write to a platform: what stood on a promise before it, and what has landed after it. Both are
  * group commits: what the spaces of this process want recorded at one time is one transaction, and each caller goes on once it
- * is committed, as if it were alone.
+ * is committed, as if it were alone. Both hold only under the space's lease: `epoch` is that of the caller, and a caller that woke
+ * after its lease had passed to another records nothing over what that one has recorded. They throw SpaceBusy then.
  */
 
 type Target = Pick<TargetRecord, 'id' | 'syncId' | 'spaceId' | 'instanceId' | 'startedAt'>
-type Begin = { target: Target; bindingId: string; identity: RemoteIdentity | null }
+type Begin = { target: Target; epoch: number; bindingId: string; identity: RemoteIdentity | null }
 type Land = {
   target: Target
+  epoch: number
   applied: AppliedRecord & { bindingId: string }
   state: 'succeeded' | 'unchanged'
   note: string | null
@@ -28,19 +32,21 @@ type Land = {
 export async function beginTargetWrite(
   store: Store,
   target: Target,
+  epoch: number,
   intent: { bindingId: string; identity: RemoteIdentity | null },
 ): Promise<boolean> {
-  return await inGroup(store, { begin: { target, ...intent }, land: null })
+  return await inGroup(store, { begin: { target, epoch, ...intent }, land: null })
 }
 
 /** After: what was written, how the target ended, and the event that tells of it. */
 export async function landTargetWrite(
   store: Store,
   target: Target,
+  epoch: number,
   applied: AppliedRecord & { bindingId: string },
   end: { state: 'succeeded' | 'unchanged'; note: string | null },
 ): Promise<void> {
-  await inGroup(store, { begin: null, land: { target, applied, ...end } })
+  await inGroup(store, { begin: null, land: { target, epoch, applied, ...end } })
 }
 
 type Job = { begin: Begin; land: null } | { begin: null; land: Land }
@@ -106,7 +112,13 @@ async function oneByOne(store: Store, some: readonly Waiting[]): Promise<void> {
 async function commit(store: Store, jobs: readonly Job[]): Promise<Set<string>> {
   const begins = jobs.flatMap(({ begin }) => (begin === null ? [] : [begin]))
   const lands = jobs.flatMap(({ land }) => (land === null ? [] : [land]))
+  const held = jobs
+    .map(({ begin, land }) => begin ?? land)
+    .map(({ target, epoch }) => ({ spaceId: target.spaceId, epoch }))
   return await store.write(async (tx) => {
+    if ((await lostLeases(tx, held)).size > 0) {
+      throw new ToolferryError('SpaceBusy', 'Another run is writing to this space.')
+    }
     const begun = await startTargetsIn(
       tx,
       begins.map(({ target }) => target),

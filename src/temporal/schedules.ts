@@ -7,7 +7,7 @@ import {
   type ScheduleSpec,
 } from '@temporalio/client'
 import { TypedSearchAttributes } from '@temporalio/common'
-import { SYNC_WORKFLOW, type SyncInput } from '../../workflows/messages.ts'
+import { CREDENTIAL_WATCH_WORKFLOW, SYNC_WORKFLOW, type SyncInput } from '../../workflows/messages.ts'
 import type { Scheduler } from '../api/scheduler.ts'
 import type { ProfileSchedule } from '../domain/schedule.ts'
 import { allProfiles, type ProfileRecord } from '../store/profiles.ts'
@@ -18,10 +18,17 @@ import type { TemporalLink } from './sync-runs.ts'
 
 const CALL_TIMEOUT_MS = 5_000
 const PASS_TIMEOUT_MS = 15_000
+/** What could not start for longer than this is not made up for: the next run does all of it (engineering.md §B.5). */
+const POLICIES = { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '10 minutes' as const }
 
 /** Also the workflow id of its runs, to which Temporal appends the time: `profile-<id>-2026-01-01T00:00:00Z`. */
 export function scheduleIdOf(profileId: string): string {
   return `profile-${profileId}`
+}
+
+/** One an installation. Also the workflow id of its runs, to which Temporal appends the time. */
+export function watchScheduleIdOf(installation: string): string {
+  return `credential-watch-${installation}`
 }
 
 /** Tells our schedules from those of another installation in the same namespace. */
@@ -96,7 +103,7 @@ export async function runSchedules(options: {
 
 /**
  * One pass of the reconciler: what differs between the store's profiles and Temporal's schedules is made so in Temporal,
- * and schedules of profiles that are gone are deleted. `told`: the row versions that this process has told before; an empty
+ * the credentials' watch is there, and schedules of profiles that are gone are deleted. `told`: the row versions that this process has told before (0 for the watch); an empty
  * one (at start-up) tells them all. Compares with what is there every time, so that a schedule deleted by hand comes back.
  */
 export async function reconcileSchedules(
@@ -125,7 +132,16 @@ export async function reconcileSchedules(
       troubles.push(error)
     }
   }
-  const known = new Set(profiles.map((profile) => scheduleIdOf(profile.id)))
+  const watchId = watchScheduleIdOf(place.installation)
+  if (!told.has(watchId) || there.get(watchId) !== false) {
+    try {
+      await putSchedule(link.client, watchId, place.installation, describeWatch(watchId, taskQueue))
+      told.set(watchId, 0)
+    } catch (error) {
+      troubles.push(error)
+    }
+  }
+  const known = new Set([watchId, ...profiles.map((profile) => scheduleIdOf(profile.id))])
   for (const scheduleId of there.keys()) {
     if (!known.has(scheduleId)) await removeSchedule(link.client, scheduleId)
   }
@@ -138,12 +154,34 @@ async function applyProfile(link: TemporalLink, place: Place, profile: ProfileRe
   const { client } = link
   const scheduleId = scheduleIdOf(profile.id)
   if (profile.schedule === null) return await removeSchedule(client, scheduleId)
-  const wanted = describe(link, place.taskQueue, profile, profile.schedule)
+  await putSchedule(client, scheduleId, place.installation, describe(link, place.taskQueue, profile, profile.schedule))
+}
+
+type Wanted = ReturnType<typeof describe> | ReturnType<typeof describeWatch>
+
+async function putSchedule(client: Client, scheduleId: string, installation: string, wanted: Wanted): Promise<void> {
   try {
-    await client.schedule.create({ scheduleId, memo: { installation: place.installation }, ...wanted })
+    await client.schedule.create({ scheduleId, memo: { installation }, ...wanted })
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error
     await client.schedule.getHandle(scheduleId).update(() => wanted)
+  }
+}
+
+/** The credentials' watch: four times a day, so that the last day's warning comes in time. */
+function describeWatch(scheduleId: string, taskQueue: string) {
+  return {
+    spec: { intervals: [{ every: '6 hours' as const }], jitter: '10 minutes' as const },
+    action: {
+      type: 'startWorkflow' as const,
+      workflowType: CREDENTIAL_WATCH_WORKFLOW,
+      workflowId: scheduleId,
+      taskQueue,
+      args: [],
+      staticSummary: 'Do the platforms’ credentials still hold?',
+    },
+    policies: POLICIES,
+    state: { paused: false, note: 'by this installation' },
   }
 }
 
@@ -164,8 +202,7 @@ function describe(link: TemporalLink, taskQueue: string, profile: ProfileRecord,
       staticSummary: schedule.action === 'check' ? 'Scheduled drift check' : 'Scheduled sync',
       ...(link.searchAttributes ? { typedSearchAttributes: attributes } : {}),
     },
-    // What could not start for longer than this is not made up for: the next run does all of it (engineering.md §B.5).
-    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '10 minutes' as const },
+    policies: POLICIES,
     state: { paused: profile.paused, note: profile.paused ? (profile.pauseReason ?? 'paused') : 'by its profile' },
   }
 }

@@ -4,7 +4,7 @@ import { DefaultLogger, makeTelemetryFilterString, type NativeConnection, Runtim
 import type { Activities } from '../../activities/index.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
-const WORKFLOWS_PATH = fileURLToPath(new URL('../../workflows/sync.ts', import.meta.url))
+const WORKFLOWS_PATH = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url))
 /** Made by scripts/bundle-workflows.ts when an image is built; elsewhere it is not there, and every worker bundles for itself. */
 export const WORKFLOW_BUNDLE_PATH = fileURLToPath(new URL('../../dist/workflow-bundle.js', import.meta.url))
 
@@ -22,7 +22,7 @@ export function installTemporalLogger(logger: Logger): void {
   })
 }
 
-/** A worker for the sync workflows. `run()` ends after `shutdown()`; activities get 5 s to come to an end, and are resumed later. */
+/** A worker for all workflows. `run()` ends after `shutdown()`; activities get 5 s to come to an end, and are resumed later. */
 export async function createSyncWorker(options: {
   connection: NativeConnection
   namespace: string

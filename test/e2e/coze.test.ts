@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Client, Connection } from '@temporalio/client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startCozeSimulator } from '../../demo/coze-simulator/simulator.ts'
 import type { CozeAccount, CozeSimulator } from '../../demo/coze-simulator/simulator-types.ts'
@@ -151,6 +152,33 @@ it('a plugin that agents use is removed only when that is meant; its token ends 
   const after = await fetch(url, { method: 'POST', headers: { authorization: token } })
   expect(after.status).toBe(401)
 }, 120_000)
+
+it('a session that ends between the runs is found by the watch, which Temporal starts by itself', async () => {
+  const state = async () =>
+    (await product.must<{ credentialState: string }>(200, 'GET', `/platforms/${platformId}`)).credentialState
+  expect(await state()).toBe('valid')
+  coze.loseSession({ userId: zhang.userId })
+  const connection = await Connection.connect({ address: product.temporalAddress })
+  try {
+    const { schedule } = new Client({ connection })
+    const watches: string[] = []
+    await expect
+      .poll(
+        async () => {
+          for await (const { scheduleId } of schedule.list()) {
+            if (scheduleId.startsWith('credential-watch-')) watches.push(scheduleId)
+          }
+          return watches.length
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(1)
+    await schedule.getHandle(watches[0] ?? '').trigger()
+  } finally {
+    await connection.close()
+  }
+  await expect.poll(state, { timeout: 30_000 }).toBe('expired')
+}, 60_000)
 
 it('no cookie and no token is in any answer, log, history or in the store’s files in the clear', async () => {
   const secrets = cookies.flatMap((cookie) => /sessionid=([^;]+)/.exec(cookie)?.[1] ?? [])

@@ -8,6 +8,7 @@ import {
   foreignProvider,
   startFaultWorld,
   until,
+  untilBlocked,
   untilIn,
   untilTried,
 } from '../support/fault-world.ts'
@@ -31,18 +32,6 @@ async function worldOf(name: string, instances: number, workspaces: number): Pro
   const world = await startFaultWorld(cluster, { name, instances, workspaces })
   worlds.push(world)
   return world
-}
-
-/** Waits until as many statements of the product wait for somebody's lock. */
-async function untilBlocked(world: FaultWorld, like: string): Promise<void> {
-  await until(`${like} waits for a lock`, async () => {
-    const waiting = await world.dify.query(
-      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'toolferry'
-         AND wait_event_type = 'Lock' AND query LIKE $1`,
-      [`%${like}%`],
-    )
-    return waiting.length > 0
-  })
 }
 
 describe.concurrent('Dify’s database', () => {

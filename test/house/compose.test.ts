@@ -93,3 +93,22 @@ describe('docker-compose.yml', () => {
     expect(service('temporal').image).toBe('temporalio/auto-setup:1.29.1')
   })
 })
+
+describe('Dockerfile', () => {
+  const dockerfile = read('Dockerfile')
+
+  it('runs as nobody special, says when it is healthy, and starts a role by its name', () => {
+    const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))
+    expect(last).toMatch(/^USER node$/m)
+    expect(last).toContain('/readyz')
+    expect(last).toMatch(/^ENTRYPOINT \["node", "src\/main.ts"\]$/m)
+    expect(last).toContain('npm ci --omit=dev')
+  })
+
+  it('has its workflows bundled by a script that is there', () => {
+    const scripts = [...dockerfile.matchAll(/node (scripts\/[\w-]+\.ts)/g)].map(([, script = '']) => script)
+    expect(scripts).toContain('scripts/bundle-workflows.ts')
+    for (const script of scripts) expect(read(script)).not.toBe('')
+    expect(dockerfile).toMatch(/^COPY --from=generated \/app\/dist \.\/dist$/m)
+  })
+})

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/domain/clock.ts'
-import { createCallBudget } from '../../src/store/call-budget.ts'
+import { createCallBudget, freeAllSlots } from '../../src/store/call-budget.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ENGINES, openTestStore } from './test-store.ts'
 
@@ -124,6 +124,21 @@ describe.each(ENGINES)('the call budget on %s', (engine) => {
     const rows = await store.db.callBudget.findMany({ where: { id: `${key}#1` } })
     expect(rows[0]?.nextAt.getTime()).toBeGreaterThan(clock.now())
     await mine()
+  })
+
+  it('a process that has the store for itself frees them all at its start; Retry-After still stands', async () => {
+    const clock = sharedClock(1)
+    const key = 'www.coze.cn|user:8'
+    const died = createCallBudget(store, { clock, intervalMs: 0 })
+    await died.take(key, NEVER)
+    await died.take(key, NEVER)
+    await died.holdUntil(key, clock.now() + 3_000)
+    const from = clock.now()
+    await freeAllSlots(store)
+    const next = createCallBudget(store, { clock, intervalMs: 0 })
+    const releases = [await next.take(key, NEVER), await next.take(key, NEVER)]
+    expect(clock.now() - from).toBe(3_000)
+    for (const release of releases) await release()
   })
 
   it('who gives up while waiting takes no slot with it', async () => {

@@ -132,6 +132,29 @@ export async function until<T>(
   }
 }
 
+/** Waits until a statement of the product that looks like this waits for somebody's lock in Dify's database. */
+export async function untilBlocked(world: FaultWorld, like: string): Promise<void> {
+  await until(`${like} waits for a lock`, async () => {
+    const waiting = await world.dify.query(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'toolferry'
+         AND wait_event_type = 'Lock' AND query LIKE $1`,
+      [`%${like}%`],
+    )
+    return waiting.length > 0
+  })
+}
+
+/** Somebody else's transaction that keeps a table of Dify's to itself; the answer lets go of it. */
+export async function lockTable(world: FaultWorld, table: string, mode: string): Promise<() => Promise<void>> {
+  const client = await world.dify.connect()
+  await client.query('BEGIN')
+  await client.query(`LOCK TABLE ${table} IN ${mode} MODE`)
+  return async () => {
+    await client.query('ROLLBACK')
+    await client.end()
+  }
+}
+
 export type PendingActivity = { type: string; started: boolean; attempt: number }
 
 /** What Temporal says is going on in a run. */

@@ -8,7 +8,13 @@ import {
   updateProfile,
 } from '../../src/store/profiles.ts'
 import type { Store } from '../../src/store/store.ts'
-import { createScheduler, installationOf, reconcileSchedules, scheduleIdOf } from '../../src/temporal/schedules.ts'
+import {
+  createScheduler,
+  installationOf,
+  reconcileSchedules,
+  scheduleIdOf,
+  watchScheduleIdOf,
+} from '../../src/temporal/schedules.ts'
 import type { TemporalLink } from '../../src/temporal/sync-runs.ts'
 import { makePlatform, unique } from '../store/fixtures.ts'
 import { openTestStore, type TestStore } from '../store/test-store.ts'
@@ -169,5 +175,53 @@ describe('the reconciler', () => {
     await reconcile()
     expect(await isThere(profile.id)).toBe(false)
     expect(await isThere(foreign.id)).toBe(true)
+  })
+})
+
+describe('the watch on credentials', () => {
+  const watchId = () => watchScheduleIdOf(installationOf(store))
+  const watch = () => temporal.client.schedule.getHandle(watchId())
+
+  /** Of its entry in the list, by which the reconciler goes. */
+  async function listedAs(paused: boolean | null): Promise<void> {
+    const seen = async () => {
+      for await (const { scheduleId, state, memo } of temporal.client.schedule.list()) {
+        if (scheduleId !== watchId()) continue
+        expect(memo).toEqual({ installation: installationOf(store) })
+        return state.paused
+      }
+      return null
+    }
+    await expect.poll(seen, { timeout: 20_000 }).toBe(paused)
+  }
+
+  it('has a schedule of its own: four times a day, no overlap, ten minutes of catching up, nothing handed over', async () => {
+    await reconcile()
+    const { spec, policies, action, state } = await watch().describe()
+    expect(spec).toMatchObject({ intervals: [{ every: 6 * 3_600_000 }], jitter: 600_000 })
+    expect(policies).toMatchObject({ overlap: 'SKIP', catchupWindow: 600_000 })
+    expect(action).toMatchObject({
+      workflowType: 'CredentialWatchWorkflow',
+      workflowId: watchId(),
+      taskQueue: TASK_QUEUE,
+    })
+    expect(action.type === 'startWorkflow' && (action.args ?? [])).toEqual([])
+    expect(state.paused).toBe(false)
+  })
+
+  it('is not taken for that of a profile that is gone; deleted or paused by hand it comes back', async () => {
+    const told = new Map<string, number>()
+    await reconcile(told)
+    await listedAs(false)
+    await reconcile(told)
+    await watch().describe()
+    await watch().pause('by hand')
+    await listedAs(true)
+    await reconcile(told)
+    expect((await watch().describe()).state.paused).toBe(false)
+    await watch().delete()
+    await listedAs(null)
+    await reconcile(told)
+    expect((await watch().describe()).state.paused).toBe(false)
   })
 })

@@ -19,14 +19,15 @@ describe('the workflow bundle', () => {
 
   beforeAll(async () => {
     const bundle = await bundleWorkflowCode({
-      workflowsPath: `${ROOM}sync.ts`,
+      workflowsPath: `${ROOM}index.ts`,
       logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} },
     })
     code = bundle.code
   })
 
-  it('holds the workflow', () => {
+  it('holds the workflows', () => {
     expect(code).toContain('async function SyncWorkflow')
+    expect(code).toContain('async function CredentialWatchWorkflow')
   })
 
   it('is small', () => {

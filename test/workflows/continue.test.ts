@@ -130,7 +130,7 @@ describe('a worker that is shut down in mid-phase', () => {
         connection: world.connection,
         namespace: world.temporal.namespace,
         taskQueue: 'handed-over',
-        workflowsPath: fileURLToPath(new URL('../../workflows/sync.ts', import.meta.url)),
+        workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
         activities: scriptedActivities(scripts),
         shutdownGraceTime: 1,
       })

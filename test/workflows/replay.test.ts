@@ -17,7 +17,7 @@ const golden = goldenHistories()
 beforeAll(async () => {
   installTemporalLogger(silentLogger)
   workflowBundle = await bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../../workflows/sync.ts', import.meta.url)),
+    workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
     logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} },
   })
 })

@@ -105,12 +105,14 @@ export function createScript(syncId: string, prepared: Partial<PreparedSync> = {
 
 /** Every activity of the product, played by the script of the workflow that calls it. */
 export function scriptedActivities(scripts: ReadonlyMap<string, Script>): Activities {
-  const play = (name: Name) => async (input: Input) => {
-    const { workflowExecution, attempt } = Context.current().info
-    const script = scripts.get(workflowExecution?.workflowId ?? '')
-    if (script === undefined) throw new Error(`there is no script for ${workflowExecution?.workflowId}`)
-    return await script.play(name, input, attempt)
-  }
+  const play =
+    (name: Name) =>
+    async (input: Input = {}) => {
+      const { workflowExecution, attempt } = Context.current().info
+      const script = scripts.get(workflowExecution?.workflowId ?? '')
+      if (script === undefined) throw new Error(`there is no script for ${workflowExecution?.workflowId}`)
+      return await script.play(name, input, attempt)
+    }
   const names: Record<Name, true> = {
     prepareSync: true,
     discoverTools: true,
@@ -124,6 +126,7 @@ export function scriptedActivities(scripts: ReadonlyMap<string, Script>): Activi
     recordState: true,
     setSpaceAuthorization: true,
     recordOutcome: true,
+    watchCredentials: true,
   }
   return Object.fromEntries((Object.keys(names) as Name[]).map((name) => [name, play(name)])) as unknown as Activities
 }
@@ -191,6 +194,8 @@ function standard(name: Name, input: Input, prepared: PreparedSync): unknown {
           : (input.outcome as 'cancelled' | 'failed')
       return { state, counts: emptyCounts() }
     }
+    case 'watchCredentials':
+      return { valid: 1, ended: 0, unknown: 0, warned: 0 }
     case 'failInstance':
     case 'recordState':
       return undefined
