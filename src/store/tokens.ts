@@ -55,11 +55,12 @@ export async function mintTokensFor(store: Store, bindingIds: readonly string[])
   const minted = new Map<string, OpenedToken>()
   for (const chunk of chunksOf(bindingIds)) {
     const tokens = await store.write(async (tx) => {
+      // First, since its row is the lock: of two runs that mint for the same bindings at once, the second sees what the first made.
+      const revision = await bumpRevision(store, tx)
       const active = await activeRows(tx, chunk)
       const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openRow(store, row) }))
       const lacking = chunk.filter((id) => !active.has(id))
       if (lacking.length === 0) return kept
-      const revision = await bumpRevision(store, tx)
       const bindings = await tx.binding.findMany({
         where: { id: { in: lacking } },
         select: { id: true, instanceId: true },

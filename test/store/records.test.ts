@@ -57,6 +57,7 @@ import {
   listTokensOfBinding,
   markTokensProven,
   mintTokenFor,
+  mintTokensFor,
   openActiveTokens,
   openToken,
   retireTokens,
@@ -484,6 +485,17 @@ describe.each(ENGINES)('records on %s', (engine) => {
   })
 
   describe('tokens', () => {
+    it('two runs that mint for the same bindings at once get the same tokens, one active each', async () => {
+      const { bindings } = await makeWorld(store, { spaces: 3, instances: 2 })
+      const ids = bindings.map(({ id }) => id)
+      const rounds = await Promise.all([1, 2, 3, 4].map(() => mintTokensFor(store, ids)))
+      const secrets = (tokens: Awaited<ReturnType<typeof mintTokensFor>>) => ids.map((id) => tokens.get(id)?.secret)
+      for (const tokens of rounds) expect(secrets(tokens)).toEqual(secrets(at(rounds, 0)))
+      for (const id of ids) {
+        expect((await listTokensOfBinding(store, id)).map(({ state }) => state)).toEqual(['active'])
+      }
+    })
+
     it('a minted one is found by its hash only, opens, and retires the one before', async () => {
       const { bindings } = await makeWorld(store, { spaces: 1, instances: 1 })
       const { id } = one(bindings)
