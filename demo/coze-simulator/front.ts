@@ -3,7 +3,7 @@ import type { CallLog } from './call-log.ts'
 import { CozeRefused, unbindable } from './codes.ts'
 import type { Call, Endpoint } from './endpoint.ts'
 import { type Faults, findFault, type Strike } from './faults.ts'
-import { libraryEndpoints } from './library-endpoints.ts'
+import { pluginLibraryEndpoints } from './library-endpoints.ts'
 import { metaEndpoints } from './meta-endpoints.ts'
 import { editByHand } from './people.ts'
 import { placeEndpoints } from './place-endpoints.ts'
@@ -28,7 +28,7 @@ import { userOf } from './world.ts'
 
 export const endpoints: Record<string, Endpoint> = {
   ...placeEndpoints,
-  ...libraryEndpoints,
+  ...pluginLibraryEndpoints,
   ...metaEndpoints,
   ...toolEndpoints,
   ...publishEndpoints,

@@ -15,7 +15,7 @@ import type { IndexDoc, Plugin, Tool, World } from './world.ts'
 import { canEdit, DEFAULT_ICON_URI, MCP_PLUGIN_TYPE, refusal, spaceFor, userOf } from './world.ts'
 
 /** The lists of plugins (coze.md §2.3, §2.9). None of them tells a plugin's server URL. */
-export const libraryEndpoints: Record<string, Endpoint> = {
+export const pluginLibraryEndpoints: Record<string, Endpoint> = {
   '/api/plugin_api/library_resource_list': { method: 'POST', handle: libraryResourceList },
   '/api/plugin_api/get_playground_plugin_list': { method: 'POST', handle: getPlaygroundPluginList },
   '/api/plugin_api/get_plugin_list': { method: 'POST', handle: getPluginList },
@@ -44,7 +44,7 @@ function libraryResourceList(call: Call) {
   return {
     cursor: stuck && cursor !== null ? String(cursor) : next,
     has_more: more,
-    ...(world.switches.libraryTotal ? { total: all.length } : {}),
+    ...(world.switches.totalInLibrary ? { total: all.length } : {}),
     resource_list: [...again, ...page].slice(0, size).map((item) => libraryItem(call, item)),
   }
 }

@@ -42,7 +42,7 @@ export type CozeSwitches = {
   /** "exact": `[1,11]` lists MCP plugins only. "empty": it finds nothing; "ignored": it is taken as `[1,-1]`; "refused": parameter error (§2.3 [U]). */
   subTypeFilter: 'exact' | 'empty' | 'ignored' | 'refused'
   /** true. Whether library_resource_list answers `total` (§2.3: [V], but not in the IDL). */
-  libraryTotal: boolean
+  totalInLibrary: boolean
   /** true. Whether get_playground_plugin_list leaves MCP plugins out unless `plugin_types` has 11 (§2.9 [U]). */
   playgroundNeedsType: boolean
   /** "accepted". What publishing does when nothing has changed since the last time (§2.8). */

@@ -111,7 +111,7 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   fetchToolsOnRegister: false,
   duplicateNames: 'accepted',
   subTypeFilter: 'exact',
-  libraryTotal: true,
+  totalInLibrary: true,
   playgroundNeedsType: true,
   publishUnchanged: 'accepted',
   spacesWithoutOrganization: 'default-organization',
