@@ -76,7 +76,7 @@ await row(async () => {
 })
 await dify.query('DELETE FROM tool_mcp_providers')
 
-const dataDir = await mkdtemp(join(tmpdir(), 'toolferry-bench-'))
+const dataDir = await mkdtemp(join(tmpdir(), 'toolferry-bench-sync-'))
 const temporalPort = await freePort()
 const { config, secrets } = readConfig('all', {
   TOOLFERRY_DATA_DIR: dataDir,
