@@ -3,11 +3,11 @@ FROM node:26-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 
-# The Prisma clients and the workflow bundle are made with the development dependencies, which stay in this stage.
+# The Prisma clients, the workflow bundle and the console are made with the development dependencies, which stay in this stage.
 FROM base AS generated
 RUN npm ci --ignore-scripts
 COPY . .
-RUN node scripts/generate.ts && node scripts/bundle-workflows.ts
+RUN npm run -s console:build && node scripts/bundle-workflows.ts
 
 FROM base
 ENV NODE_ENV=production
@@ -17,10 +17,12 @@ COPY workflows ./workflows
 COPY activities ./activities
 COPY prisma ./prisma
 COPY --from=generated /app/src/store/generated ./src/store/generated
-# Workers start with the workflows bundled.
+# Workers start with the workflows bundled; the API serves the console.
 COPY --from=generated /app/dist ./dist
 RUN mkdir -p /var/lib/toolferry && chown node:node /var/lib/toolferry
 ENV TOOLFERRY_HOST=0.0.0.0 TOOLFERRY_PORT=8080 TOOLFERRY_DATA_DIR=/var/lib/toolferry
+# What one start has compiled, the next one and every gateway worker read: nearly half of a start is that.
+ENV NODE_COMPILE_CACHE=/var/lib/toolferry/compile-cache
 USER node
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -7,6 +7,9 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // A whole product with its world around it starts in there.
+    hookTimeout: 300_000,
+    // What is awaited comes at once, or a busy machine needs a while.
+    expect: { poll: { timeout: 30_000, interval: 50 } },
   },
 })

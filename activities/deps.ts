@@ -1,5 +1,6 @@
 import type { EgressPolicy } from '../src/egress/policy.ts'
 import type { HeldPlatform } from '../src/platforms/registry.ts'
+import type { Retention } from '../src/store/retention.ts'
 import type { Store } from '../src/store/store.ts'
 import type { Logger } from '../src/telemetry/logger.ts'
 
@@ -34,12 +35,23 @@ export type ActivityLimits = {
   credentialWaitMs: number
   /** One MCP handshake or one page of tools. */
   mcpTimeoutMs: number
+  /** How long what is over is kept. */
+  retention: Retention
+  /** How long a replaced token must have gone unused before it ends. */
+  tokenGraceSeconds: number
+  /** Minted tokens that are older are replaced; null: none are, unless a profile says so. */
+  rotateAfterDays: number | null
+  /** How long a changed tool list must have stood before a run brings it to the platforms. */
+  toolsSettleSeconds: number
+  /** What happens then where no profile says it. */
+  onToolsChanged: 'sync' | 'report'
 }
 
 const DEFAULT_WORKER_TIMEOUT_MS = 30_000
+const DEFAULT_RETENTION: Retention = { syncDays: 90, journalDays: 30, auditDays: 365 }
 
 /** The limits of a worker that is given up after being silent for `workerTimeoutMs`. */
-export function limitsFor(workerTimeoutMs: number): ActivityLimits {
+export function limitsFor(workerTimeoutMs: number, retention: Retention = DEFAULT_RETENTION): ActivityLimits {
   return {
     spaceConcurrency: 8,
     targetAttempts: 5,
@@ -48,6 +60,11 @@ export function limitsFor(workerTimeoutMs: number): ActivityLimits {
     leaseWaitMs: 10 * 60_000,
     credentialWaitMs: 24 * 3_600_000,
     mcpTimeoutMs: 30_000,
+    retention,
+    tokenGraceSeconds: 24 * 3600,
+    rotateAfterDays: null,
+    toolsSettleSeconds: 120,
+    onToolsChanged: 'report',
   }
 }
 

@@ -9,13 +9,20 @@ import {
   type InstanceRecord,
   saveToolSnapshot,
 } from '../src/store/instances.ts'
+import { listTargetsOfInstance } from '../src/store/run-targets.ts'
 import type { Store } from '../src/store/store.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
-import { finishOpenTargets, listTargetsOfInstance } from '../src/store/sync-targets.ts'
+import { finishOpenTargets } from '../src/store/sync-targets.ts'
 import { getSync, type SyncRecord } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
+import { noteRevision } from './protocol-revisions.ts'
 import { dryRunAuthorizations, headerSets, rightOf } from './space-work.ts'
+
+/** Every workspace may have headers of its own: a thousand of them, one after the other, would take longer than the activity may. */
+const SETS_AT_ONCE = 8
+
+type HeaderSet = { headers: Headers; targetIds: string[] }
 
 /**
  * Asks one MCP server for all its tools, once for every distinct set of effective upstream headers in this run: servers may
@@ -29,6 +36,8 @@ export async function discoverTools(
   return await inActivity(deps.logger, input, async (signal) => {
     const { store } = deps
     const { sync, instance } = await loadBoth(store, input)
+    // Its targets are skipped by the plan.
+    if (instance.status === 'removing') return { headerSets: 0, tools: 0 }
     if (instance.status !== 'active') {
       throw new ToolferryError(
         'InvalidDesiredState',
@@ -36,9 +45,9 @@ export async function discoverTools(
       )
     }
     const sets = await unseenSets(store, sync, instance)
-    const later: ToolferryError[] = []
+    const later: unknown[] = []
     let tools = 0
-    for (const [headerDigest, { headers, targetIds }] of sets) {
+    const ask = async (headerDigest: string, { headers, targetIds }: HeaderSet) => {
       try {
         const found = await discover({
           url: instance.url,
@@ -48,17 +57,26 @@ export async function discoverTools(
           signal,
           timeoutMs: deps.limits.mcpTimeoutMs,
         })
+        // The proofs of its tokens ask the gateway the same way.
+        noteRevision(deps, instance.id, found.protocolVersion)
         await saveToolSnapshot(store, { instanceId: instance.id, headerDigest, tools: found.tools })
         tools = Math.max(tools, found.tools.length)
       } catch (thrown) {
-        signal.throwIfAborted()
         const error = toToolferryError(thrown)
-        if (error.facts.retryable || error.type === 'Bug') later.push(error)
+        if (signal.aborted || error.facts.retryable || error.type === 'Bug') later.push(thrown)
         else await failSet(store, input, targetIds, error)
       }
     }
-    const [first] = later
-    if (first !== undefined) throw first
+    const queue = sets.entries()
+    const askOn = async () => {
+      for (const [headerDigest, set] of queue) {
+        if (signal.aborted) return
+        await ask(headerDigest, set).catch((error: unknown) => later.push(error))
+      }
+    }
+    await Promise.all(Array.from({ length: SETS_AT_ONCE }, askOn))
+    signal.throwIfAborted()
+    if (later.length > 0) throw later[0]
     return { headerSets: sets.size, tools }
   })
 }
@@ -101,11 +119,7 @@ async function loadBoth(
 }
 
 /** The header sets of this run's targets that may be used, by digest, without those that this run has asked already. */
-async function unseenSets(
-  store: Store,
-  sync: SyncRecord,
-  instance: InstanceRecord,
-): Promise<Map<string, { headers: Headers; targetIds: string[] }>> {
+async function unseenSets(store: Store, sync: SyncRecord, instance: InstanceRecord): Promise<Map<string, HeaderSet>> {
   const targets = await listTargetsOfInstance(store, sync.id, instance.id)
   const headersOf = await headerSets(store, targets, await dryRunAuthorizations(store, sync))
   const bindings = await getBindings(
@@ -113,7 +127,7 @@ async function unseenSets(
     targets.flatMap((target) => target.bindingId ?? []),
   )
   const bindingById = new Map(bindings.map((binding) => [binding.id, binding]))
-  const sets = new Map<string, { headers: Headers; targetIds: string[] }>()
+  const sets = new Map<string, HeaderSet>()
   for (const target of targets) {
     const binding = target.bindingId === null ? undefined : bindingById.get(target.bindingId)
     if (binding !== undefined && rightOf({ right: binding, token: null }) !== 'granted') continue

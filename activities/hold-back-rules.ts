@@ -16,7 +16,8 @@ export async function holdBackRules(store: Store, work: SpaceWork): Promise<(cel
     return {
       ...(sync.planOf === null ? {} : { agreed }),
       // A dry run says what would be done; what its profile does about drift is not decided by looking.
-      reportsDrift: !sync.dryRun && profile?.driftPolicy === 'report',
+      // A run that was started on its own, for another reason, heals no drift that nobody told it to heal.
+      reportsDrift: !sync.dryRun && (profile === null ? sync.scheduled : profile.driftPolicy === 'report'),
       givenUp: sync.scheduled && !sync.dryRun && cell.deployment?.givenUpDigest === cell.wantedDigest,
     }
   }

@@ -1,11 +1,17 @@
+import { deliverNotice, giveUpNotice } from './deliver-notice.ts'
 import type { ActivityDeps } from './deps.ts'
 import { discoverTools, failInstance } from './discover-tools.ts'
+import { startDueRotations } from './due-rotations.ts'
+import { purgeOld, watchTokens } from './housekeeping.ts'
 import { mintTokens } from './mint-tokens.ts'
 import { planSpace } from './plan-space.ts'
 import { prepareSync } from './prepare-sync.ts'
+import { retireTokens } from './retire-tokens.ts'
 import { failSpace, recordOutcome, recordState, setSpaceAuthorization } from './run-records.ts'
 import { verifySpace } from './verify-space.ts'
 import { watchCredentials } from './watch-credentials.ts'
+import { watchExpiry } from './watch-expiry.ts'
+import { watchTools } from './watch-tools.ts'
 import { writeObjects } from './write-objects.ts'
 
 export type Activities = ReturnType<typeof createActivities>
@@ -27,6 +33,14 @@ export function createActivities(deps: ActivityDeps) {
     recordState: (input: Parameters<typeof recordState>[1]) => recordState(deps, input),
     setSpaceAuthorization: (input: Parameters<typeof setSpaceAuthorization>[1]) => setSpaceAuthorization(deps, input),
     recordOutcome: (input: Parameters<typeof recordOutcome>[1]) => recordOutcome(deps, input),
+    deliverNotice: (input: Parameters<typeof deliverNotice>[1]) => deliverNotice(deps, input),
+    giveUpNotice: (input: Parameters<typeof giveUpNotice>[1]) => giveUpNotice(deps, input),
+    watchTokens: () => watchTokens(deps),
+    purgeOld: () => purgeOld(deps),
     watchCredentials: () => watchCredentials(deps),
+    retireTokens: () => retireTokens(deps),
+    watchExpiry: () => watchExpiry(deps),
+    startDueRotations: () => startDueRotations(deps),
+    watchTools: (input: Parameters<typeof watchTools>[1]) => watchTools(deps, input),
   }
 }

@@ -2,10 +2,13 @@ import { audit } from '../src/audit/events.ts'
 import { ToolferryError } from '../src/domain/errors.ts'
 import type { SyncState } from '../src/domain/states.ts'
 import { finalState, type TargetCounts } from '../src/domain/states.ts'
-import { setBindingsEnabled } from '../src/store/bindings.ts'
+import { getBindings, setBindingsEnabled } from '../src/store/bindings.ts'
+import { finishDeletions } from '../src/store/deletions.ts'
+import { dropUnchangedTargets } from '../src/store/run-targets.ts'
+import type { Store } from '../src/store/store.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
-import { countTargets, dropUnchangedTargets, finishOpenTargets } from '../src/store/sync-targets.ts'
-import { finishSync, getSync, requestPause, updateSync } from '../src/store/syncs.ts'
+import { countTargets, finishOpenTargets, listTargetsForSpace } from '../src/store/sync-targets.ts'
+import { finishSync, getSync, requestPause, type SyncRecord, updateSync } from '../src/store/syncs.ts'
 import type { SpaceOutcome } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
@@ -45,25 +48,41 @@ export async function recordState(deps: ActivityDeps, input: { syncId: string; s
 
 /**
  * The enable/disable signals: the bindings of this run's instances in the space are switched, which the gateway follows at
- * once, and the pending targets are skipped. Audited for whoever signed; `temporal` when nobody did.
+ * once, and the pending targets are skipped. Unless it was meant for some instances only, it holds for what is bound in the
+ * space later. Audited for whoever signed; `temporal` when nobody did. With a `revision` the store says so already since then,
+ * and the signal may be an old one by now: what was changed later stays as it is.
  */
 export async function setSpaceAuthorization(
   deps: ActivityDeps,
-  input: { syncId: string; spaceId: string; enabled: boolean; actor: string },
+  input: {
+    syncId: string
+    spaceId: string
+    enabled: boolean
+    actor: string
+    instanceIds?: string[]
+    revision?: number
+  },
 ): Promise<{ changed: number }> {
   return await inActivity(deps.logger, { syncId: input.syncId, spaceId: input.spaceId }, async () => {
     const { store } = deps
-    const { syncId, spaceId, enabled } = input
+    const { syncId, spaceId, enabled, revision } = input
     const sync = await getSync(store, syncId)
     if (sync === null) throw new ToolferryError('TargetGone', 'The sync does not exist any more.')
     const { bindingIds } = await setBindingsEnabled(
       store,
-      { spaceId, instanceIds: sync.selection.instanceIds },
+      {
+        spaceId,
+        instanceIds: sync.selection.instanceIds,
+        holds: input.instanceIds === undefined && revision === undefined,
+      },
       enabled,
+      { notSince: revision },
     )
     if (!enabled && sync.action === 'sync') {
       const note = 'Its space was disabled while the run was going on.'
-      await finishOpenTargets(store, syncId, { spaceId }, 'skipped', null, note)
+      const which =
+        revision === undefined ? { spaceId } : { spaceId, bindingIds: await disabledIn(store, sync, spaceId) }
+      await finishOpenTargets(store, syncId, which, 'skipped', null, note)
     }
     await appendSyncEvent(store, syncId, 'authorization', { spaceId, enabled, bindings: bindingIds.length })
     await audit(store, {
@@ -77,6 +96,16 @@ export async function setSpaceAuthorization(
     })
     return { changed: bindingIds.length }
   })
+}
+
+/** Of the run's own bindings in the space. */
+async function disabledIn(store: Store, sync: SyncRecord, spaceId: string): Promise<string[]> {
+  const targets = await listTargetsForSpace(store, sync.id, spaceId)
+  const bindings = await getBindings(
+    store,
+    targets.flatMap(({ bindingId }) => bindingId ?? []),
+  )
+  return bindings.filter(({ enabled }) => !enabled).map(({ id }) => id)
 }
 
 export type Ending =
@@ -113,8 +142,9 @@ export async function recordOutcome(
         outcome: 'allowed',
         requestId: null,
       })
-      return { state, counts }
     }
+    if (sync.action === 'remove' && !sync.dryRun) await finishDeletions(store, sync)
+    if (closing) return { state, counts }
     const closed = await getSync(store, sync.id)
     return { state: closed?.state ?? state, counts: closed?.counts ?? counts }
   })

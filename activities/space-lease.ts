@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ToolferryError } from '../src/domain/errors.ts'
-import { acquireLease, checkLease, releaseLease, renewLease } from '../src/store/leases.ts'
+import { acquireLease, holdsLease, releaseLease, renewLease } from '../src/store/leases.ts'
 import type { Store } from '../src/store/store.ts'
 
 export type SpaceLease = AsyncDisposable & {
@@ -36,7 +36,7 @@ export async function takeSpaceLease(
   return {
     epoch: held,
     fence: async () => {
-      if (!(await checkLease(store, spaceId, held))) throw busy()
+      if (!(await holdsLease(store, spaceId, held))) throw busy()
     },
     [Symbol.asyncDispose]: async () => {
       clearInterval(renewal)

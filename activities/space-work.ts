@@ -2,13 +2,13 @@ import { ToolferryError } from '../src/domain/errors.ts'
 import type { TargetInput } from '../src/domain/plan.ts'
 import type { TargetState } from '../src/domain/states.ts'
 import { headerSetDigest, upstreamHeaders } from '../src/domain/upstream-headers.ts'
-import { type BindingRecord, effectivePassThrough, getBindings } from '../src/store/bindings.ts'
+import { type BindingRecord, type OpenedBinding, openBindings } from '../src/store/bindings.ts'
 import { type DeploymentRecord, getDeployments } from '../src/store/deployments.ts'
 import {
-  getInstances,
   type Headers,
   type InstanceRecord,
-  openInstanceHeaders,
+  type OpenedInstance,
+  openInstances,
   type ToolSnapshotRecord,
 } from '../src/store/instances.ts'
 import { getPlatform, type PlatformRecord } from '../src/store/platforms.ts'
@@ -39,13 +39,29 @@ export type SpaceCell = {
   /** null only in a dry run. */
   binding: BindingRecord | null
   /** What the binding says of access, or in a dry run would say. */
-  right: { enabled: boolean; expiresAt: Date | null }
-  token: { id: string; value: string; proven: boolean; expiresAt: Date | null } | null
+  right: AccessRight
+  token: CellToken | null
   deployment: DeploymentRecord | null
   /** The tools as seen with this cell's headers; null when the server could not be asked. */
   snapshot: ToolSnapshotRecord | null
   /** Keyed digest of all that decides how the object shall look: another one means that something changed. */
   wantedDigest: string
+}
+
+export type AccessRight = {
+  enabled: boolean
+  expiresAt: Date | null
+  /** Its instance or its platform is being deleted: it is only removed any more. */
+  deleting?: boolean
+}
+
+export type CellToken = {
+  id: string
+  value: string
+  proven: boolean
+  expiresAt: Date | null
+  origin: 'minted' | 'custom'
+  createdAt: Date
 }
 
 /** States in which a target still has something to come. `skipped` is looked at again: its binding may be enabled by now. */
@@ -60,14 +76,38 @@ export async function loadSpaceWork(deps: ActivityDeps, ids: { syncId: string; s
     throw new ToolferryError('TargetGone', 'The platform or the space was deleted.')
   const targets = await listTargetsForSpace(store, ids.syncId, ids.spaceId)
   const gatewayOrigin = (platform.gatewayUrl ?? deps.publicUrl()).replace(/\/+$/, '')
-  const surroundings = [gatewayOrigin, platform.rowVersion, platform.credentialVersion]
+  const surroundings = surroundingsOf(platform, deps.publicUrl())
   return {
     sync,
     platform,
     space,
     gatewayOrigin,
-    cells: await loadCells(store, targets, await dryRunAuthorizations(store, sync), surroundings),
+    cells: await loadCells(store, { platform, space }, targets, await dryRunAuthorizations(store, sync), surroundings),
   }
+}
+
+type Surroundings = readonly (string | number)[]
+
+/** What decides for every cell of a platform alike. */
+export function surroundingsOf(platform: PlatformRecord, publicUrl: string): Surroundings {
+  const gatewayOrigin = (platform.gatewayUrl ?? publicUrl).replace(/\/+$/, '')
+  return [gatewayOrigin, platform.rowVersion, platform.credentialVersion]
+}
+
+/** Keyed digest of all that decides how a cell's object shall look. */
+export function wantedDigestOf(
+  store: Pick<Store, 'digest'>,
+  parts: {
+    instance: Pick<InstanceRecord, 'id' | 'rowVersion'>
+    binding: Pick<BindingRecord, 'rowVersion'> | null
+    snapshot: Pick<ToolSnapshotRecord, 'hash'> | null
+    token: { id: string } | undefined
+    surroundings: Surroundings
+  },
+): string {
+  const { instance, binding, snapshot, token, surroundings } = parts
+  const wanted = [instance.id, instance.rowVersion, binding?.rowVersion, snapshot?.hash, token?.id, ...surroundings]
+  return store.digest(JSON.stringify(wanted))
 }
 
 /** What a dry run was given per cell, which no binding holds; a real run has none left, it has applied them. */
@@ -77,10 +117,13 @@ export async function dryRunAuthorizations(store: Store, sync: SyncRecord): Prom
 
 /** A dry run's cell as if its authorization had been applied. */
 function overlay(cell: SpaceCell, given: CellAuthorization): SpaceCell {
-  const token = given.token === undefined ? cell.token : { id: '', value: given.token, proven: false, expiresAt: null }
-  const enabled = given.enabled ?? cell.binding?.enabled ?? true
+  const token: CellToken | null =
+    given.token === undefined
+      ? cell.token
+      : { id: '', value: given.token, proven: false, expiresAt: null, origin: 'custom', createdAt: new Date() }
+  const enabled = given.enabled ?? cell.right.enabled
   const expiresAt = given.expiresAt === undefined ? (cell.binding?.expiresAt ?? null) : given.expiresAt
-  return { ...cell, token, right: { enabled, expiresAt } }
+  return { ...cell, token, right: { ...cell.right, enabled, expiresAt } }
 }
 
 export function openCells(work: SpaceWork): SpaceCell[] {
@@ -92,11 +135,26 @@ export function plannedCells(work: SpaceWork): SpaceCell[] {
   return work.cells.filter((cell) => cell.target.state === 'pending' || cell.target.state === 'running')
 }
 
+/** Whether the run takes the cell's object away: all that it is about, or what a mirror does not select. */
+export function isRemoval({ sync }: Pick<SpaceWork, 'sync'>, { target }: Pick<SpaceCell, 'target'>): boolean {
+  return sync.action === 'remove' || target.removes
+}
+
 /** Whether the cell may be used now. The token's own end counts like the binding's. */
 export function rightOf(cell: Pick<SpaceCell, 'right' | 'token'>, now: Date = new Date()): TargetInput['right'] {
+  if (cell.right.deleting === true) return 'deleting'
   if (!cell.right.enabled) return 'disabled'
   const ends = [cell.right.expiresAt, cell.token?.expiresAt ?? null]
   return ends.some((end) => end !== null && end <= now) ? 'expired' : 'granted'
+}
+
+/** Whether this run gives the cell's object a second token: it has one of ours, and its token is from before the run's line. */
+export function isRotationDue({ sync }: Pick<SpaceWork, 'sync'>, cell: SpaceCell): boolean {
+  const { rotate } = sync.selection
+  if (rotate === undefined || rotate.before === null || cell.token === null) return false
+  if (cell.deployment?.ownership == null) return false
+  if (rotate.by === 'age' && cell.token.origin === 'custom') return false
+  return cell.token.createdAt < new Date(rotate.before)
 }
 
 type CellKey = { instanceId: string; spaceId: string; bindingId: string | null }
@@ -110,19 +168,38 @@ export async function headerSets(
   targets: readonly CellKey[],
   authorizations: readonly CellAuthorization[],
 ): Promise<(cell: CellKey) => Headers> {
-  const bindingIds = targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
-  const passThrough = await effectivePassThrough(store, bindingIds)
-  const headers = await openInstanceHeaders(
-    store,
-    targets.map((target) => target.instanceId),
-  )
+  const [bindings, instances] = await Promise.all([
+    openBindings(store, idsOf(targets)),
+    openInstances(
+      store,
+      targets.map((target) => target.instanceId),
+    ),
+  ])
+  return headersFrom(bindings, instances, authorizations)
+}
+
+function headersFrom(
+  bindings: ReadonlyMap<string, OpenedBinding>,
+  instances: ReadonlyMap<string, OpenedInstance>,
+  authorizations: readonly CellAuthorization[],
+): (cell: CellKey) => Headers {
   return (cell) => {
-    const instance = headers.get(cell.instanceId)
+    const instance = instances.get(cell.instanceId)
     const given = authorizationFor(cell, authorizations)?.passThroughHeaders
-    const bound = cell.bindingId === null ? undefined : passThrough.get(cell.bindingId)
+    const bound = cell.bindingId === null ? undefined : bindings.get(cell.bindingId)?.ownPassThrough
     const inherited = instance?.defaultPassThrough ?? {}
     return upstreamHeaders(instance?.own ?? {}, given === undefined ? (bound ?? inherited) : (given ?? inherited))
   }
+}
+
+function withoutHeaders(opened: OpenedBinding | undefined): BindingRecord | null {
+  if (opened === undefined) return null
+  const { ownPassThrough: _headers, ...binding } = opened
+  return binding
+}
+
+function idsOf(targets: readonly CellKey[]): string[] {
+  return targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
 }
 
 function authorizationFor(cell: CellKey, authorizations: readonly CellAuthorization[]): CellAuthorization | undefined {
@@ -131,22 +208,20 @@ function authorizationFor(cell: CellKey, authorizations: readonly CellAuthorizat
 
 async function loadCells(
   store: Store,
+  place: { platform: PlatformRecord; space: SpaceRecord },
   targets: TargetRecord[],
   authorizations: readonly CellAuthorization[],
-  /** What decides for every cell of the space alike. */
-  surroundings: readonly (string | number)[],
+  surroundings: Surroundings,
 ): Promise<SpaceCell[]> {
-  const bindingIds = targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
+  const bindingIds = idsOf(targets)
   const instanceIds = targets.map((target) => target.instanceId)
-  const [instances, headersOf, bindings, tokens, deployments] = await Promise.all([
-    getInstances(store, instanceIds),
-    headerSets(store, targets, authorizations),
-    getBindings(store, bindingIds),
+  const [instanceById, bindingById, tokens, deployments] = await Promise.all([
+    openInstances(store, instanceIds),
+    openBindings(store, bindingIds),
     openActiveTokens(store, bindingIds),
     getDeployments(store, bindingIds),
   ])
-  const instanceById = new Map(instances.map((instance) => [instance.id, instance]))
-  const bindingById = new Map(bindings.map((binding) => [binding.id, binding]))
+  const headersOf = headersFrom(bindingById, instanceById, authorizations)
   const keyOf = (target: TargetRecord) => ({
     instanceId: target.instanceId,
     headerDigest: headerSetDigest(store.digest, headersOf(target)),
@@ -156,26 +231,38 @@ async function loadCells(
   const cells: SpaceCell[] = []
   for (const target of targets) {
     const key = keys.get(target.id)
-    const instance = instanceById.get(target.instanceId)
-    if (instance === undefined) continue
-    const binding = target.bindingId === null ? null : (bindingById.get(target.bindingId) ?? null)
+    const opened = instanceById.get(target.instanceId)
+    if (opened === undefined) continue
+    // Only the headers' digest goes on from here.
+    const { own: _own, defaultPassThrough: _defaults, ...instance } = opened
+    const binding = target.bindingId === null ? null : withoutHeaders(bindingById.get(target.bindingId))
     const token = target.bindingId === null ? undefined : tokens.get(target.bindingId)
     const given = authorizationFor(target, authorizations)
     const snapshot = key === undefined ? null : snapshotOf(key)
-    const wanted = [instance.id, instance.rowVersion, binding?.rowVersion, snapshot?.hash, token?.id, ...surroundings]
     const cell: SpaceCell = {
       key: binding?.id ?? target.id,
       target,
       instance,
       binding,
-      right: { enabled: binding?.enabled ?? true, expiresAt: binding?.expiresAt ?? null },
+      right: {
+        enabled: binding?.enabled ?? place.space.disabledAt === null,
+        expiresAt: binding?.expiresAt ?? null,
+        deleting: instance.status === 'removing' || place.platform.status === 'removing',
+      },
       token:
         token === undefined
           ? null
-          : { id: token.id, value: token.secret, proven: token.provenAt !== null, expiresAt: token.expiresAt },
+          : {
+              id: token.id,
+              value: token.secret,
+              proven: token.provenAt !== null,
+              expiresAt: token.expiresAt,
+              origin: token.origin,
+              createdAt: token.createdAt,
+            },
       deployment: target.bindingId === null ? null : (deployments.get(target.bindingId) ?? null),
       snapshot,
-      wantedDigest: store.digest(JSON.stringify(wanted)),
+      wantedDigest: wantedDigestOf(store, { instance, binding, snapshot, token, surroundings }),
     }
     cells.push(given === undefined ? cell : overlay(cell, given))
   }

@@ -1,16 +1,16 @@
 import { ToolferryError } from '../src/domain/errors.ts'
 import { type Digest, driftOf, fieldDigest } from '../src/domain/plan.ts'
-import { recordDrift, recordVerified } from '../src/store/deployments.ts'
+import { authorizationOf } from '../src/platforms/desired.ts'
+import { type DeploymentRecord, recordDrift, recordVerified } from '../src/store/deployments.ts'
 import { enterPhase } from '../src/store/syncs.ts'
 import type { SpaceOutcome } from '../workflows/messages.ts'
 import type { ActivityDeps } from './deps.ts'
-import { authorizationOf } from './desired.ts'
 import { endFormerTokens } from './former-tokens.ts'
 import { inActivity } from './in-activity.ts'
 import { onPlatform } from './on-platform.ts'
 import { outcomeOfSpace } from './outcome.ts'
 import { readSpace } from './plan-space.ts'
-import { loadSpaceWork, type SpaceCell } from './space-work.ts'
+import { type CellToken, loadSpaceWork, type SpaceCell } from './space-work.ts'
 import { endAsFailed } from './walk-targets.ts'
 
 /**
@@ -31,27 +31,36 @@ export async function verifySpace(
     const reading = await onPlatform(deps, work.platform, (platform) =>
       readSpace(platform, work, written, new Map(), signal),
     )
-    const verified: string[] = []
+    const verified: DeploymentRecord[] = []
     for (const cell of written) {
-      const digests = cell.deployment?.digests
-      if (cell.binding === null || digests == null) continue
-      const kept = Array.isArray(cell.deployment?.applied?.keptFields)
-        ? cell.deployment.applied.keptFields.map(String)
-        : []
-      const drift = driftOf(digests, reading.objects.get(cell.key) ?? null, kept, store.digest)
-      if (drift.length === 0) {
-        verified.push(cell.binding.id)
+      const { deployment } = cell
+      if (deployment?.digests == null) continue
+      const refused = reading.refused?.get(cell.key)
+      if (refused !== undefined) {
+        await endAsFailed(deps, cell, new ToolferryError(refused.type, refused.message))
         continue
       }
-      await recordDrift(store, cell.binding.id, drift, input.syncId)
+      const kept = Array.isArray(deployment.applied?.keptFields) ? deployment.applied.keptFields.map(String) : []
+      const drift = driftOf(deployment.digests, reading.objects.get(cell.key) ?? null, kept, store.digest)
+      if (drift.length === 0) {
+        verified.push(deployment)
+        continue
+      }
+      const recorded = await recordDrift(store, [{ seen: deployment, fields: drift }], input.syncId)
+      // Another run has written or removed it since: that is for its own verify to judge.
+      if (recorded.size === 0) continue
       const message = `It was changed on the platform right after it was written (${drift.join(', ')}). Sync again, and see who else writes there.`
       await endAsFailed(deps, cell, new ToolferryError('Conflict', message))
     }
     await recordVerified(store, verified, input.syncId)
-    const inUse = written.filter((cell) => usesActiveToken(cell, store.digest))
+    const stands = new Set(verified.map(({ bindingId }) => bindingId))
     await endFormerTokens(
       deps,
-      inUse.flatMap((cell) => (cell.binding !== null && verified.includes(cell.binding.id) ? [cell.binding.id] : [])),
+      written.flatMap(({ binding, token, deployment }) =>
+        binding !== null && stands.has(binding.id) && holdsToken(deployment, token, store.digest)
+          ? [{ bindingId: binding.id, tokenId: token.id }]
+          : [],
+      ),
     )
     return await outcomeOfSpace(store, input)
   })
@@ -59,16 +68,16 @@ export async function verifySpace(
 
 /** What another run wrote while this one waited for the space is unchanged here, and pending until somebody has read it back. */
 function wasWritten({ binding, target, deployment }: SpaceCell): boolean {
-  if (binding === null) return false
+  if (binding === null || target.removes) return false
   return target.state === 'succeeded' || (target.state === 'unchanged' && deployment?.state === 'pending')
 }
 
 /**
- * Whether the platform was given the token that is active now, and that was proven. It need not: the admin may have set
- * another one since the write, and then the former one is what the platform still sends.
+ * Whether the platform was given the token that was active when this was read, and that was proven. It need not: the admin may
+ * have set another one since the write, and then the former one is what the platform still sends.
  */
-function usesActiveToken(cell: SpaceCell, digest: Digest): boolean {
-  const written = cell.deployment?.digests?.desired.authorization
-  if (cell.token === null || !cell.token.proven || written === undefined) return false
-  return written === fieldDigest(digest, 'authorization', authorizationOf(cell.token))
+function holdsToken(deployment: DeploymentRecord | null, token: CellToken | null, digest: Digest): token is CellToken {
+  const written = deployment?.digests?.desired.authorization
+  if (token === null || !token.proven || written === undefined) return false
+  return written === fieldDigest(digest, 'authorization', authorizationOf(token))
 }

@@ -1,6 +1,7 @@
 import { type ErrorType, type ToolferryError, toToolferryError } from '../src/domain/errors.ts'
 import type { TargetState } from '../src/domain/states.ts'
 import { recordFailure } from '../src/store/deployments.ts'
+import { wasPauseRequested } from '../src/store/pause-seen.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { finishTarget, getTarget, postponeTarget, startTarget } from '../src/store/sync-targets.ts'
 import { isPauseRequested } from '../src/store/syncs.ts'
@@ -31,7 +32,15 @@ export type Walk = {
   attempts: 'starts' | 'failures'
   /** Steps at the same time; default 1. */
   width?: number
+  /** Errors that are the platform's elsewhere; here each is a matter of its target. */
+  ofOneTarget?: readonly ErrorType[]
 }
+
+/** What a step leaves to be done beside the next steps: recording what it did. */
+export type Rest = () => Promise<void>
+
+/** Steps of one walk whose rest may be under way. */
+const RESTS_AT_ONCE = 8
 
 /**
  * Does one step for each cell, in order. The activity is the unit of retry, the target the unit of truth: a target's failure
@@ -42,34 +51,56 @@ export type Walk = {
 export async function walkTargets(
   deps: ActivityDeps,
   walk: Walk,
-  step: (cell: SpaceCell) => Promise<void>,
+  step: (cell: SpaceCell) => Promise<Rest | undefined>,
 ): Promise<'paused' | null> {
   const { work, cells, signal } = walk
   const queue = cells.values()
   const later: ToolferryError[] = []
   /** What ends the walk before its end; the first one counts. */
   const stops: { paused: boolean; error: unknown }[] = []
-  let lookedAtMs = Number.NEGATIVE_INFINITY
+  let looked = false
   const lookForPause = async () => {
-    if (performance.now() - lookedAtMs < PAUSE_SEEN_MS) return
-    lookedAtMs = performance.now()
-    if (await isPauseRequested(deps.store, work.sync.id)) stops.push({ paused: true, error: null })
+    // The first look is its own: this walk may be there because a pause has just ended.
+    const { id } = work.sync
+    const wanted = looked
+      ? await wasPauseRequested(deps.store, id, PAUSE_SEEN_MS)
+      : await isPauseRequested(deps.store, id)
+    looked = true
+    if (wanted) stops.push({ paused: true, error: null })
+  }
+  /** One cell's work; a failure that may pass is kept for the end, one that stops the walk is for all walkers to see. */
+  const go = async <T>(cell: SpaceCell, work: () => Promise<T>): Promise<T | null> => {
+    try {
+      const { result, error } = await tryStep(deps, walk, cell, work)
+      if (error !== null) later.push(error)
+      return result
+    } catch (error) {
+      stops.push({ paused: false, error })
+      return null
+    }
+  }
+  const rests = new Set<Promise<void>>()
+  const goOnBeside = (cell: SpaceCell, rest: Rest) => {
+    const ended = go(cell, rest).then(() => void rests.delete(ended))
+    rests.add(ended)
   }
   const walkOn = async () => {
     for (const cell of queue) {
       try {
         signal.throwIfAborted()
         await lookForPause()
-        if (stops.length > 0) return
-        const error = await tryStep(deps, walk, cell, step)
-        if (error !== null) later.push(error)
       } catch (error) {
         stops.push({ paused: false, error })
       }
       if (stops.length > 0) return
+      const rest = await go(cell, () => step(cell))
+      if (typeof rest === 'function') goOnBeside(cell, rest)
+      if (stops.length > 0) return
+      if (rests.size >= RESTS_AT_ONCE) await Promise.race(rests)
     }
   }
   await Promise.all(Array.from({ length: Math.min(walk.width ?? 1, cells.length) }, walkOn))
+  await Promise.all(rests)
   const [stop] = stops
   const thrown = stops.find(({ paused }) => !paused)
   if (thrown !== undefined) throw thrown.error
@@ -79,23 +110,30 @@ export async function walkTargets(
   return null
 }
 
-/** One cell's step. Answers a failure that another attempt of the activity may mend; throws what stops the walk. */
-async function tryStep(
+/**
+ * One cell's step or its rest. Answers a failure that another attempt of the activity may mend; throws what stops the walk.
+ *
+ * | the error                             | the target             | attempts of it | the other cells | the activity                  |
+ * | ------------------------------------- | ---------------------- | -------------- | --------------- | ----------------------------- |
+ * | STOPS_THE_WALK, not `ofOneTarget`     | waits                  | the same       | are left        | throws at once                |
+ * | may pass, or Bug, and attempts left   | waits                  | one more       | go on           | throws it when all have ended |
+ * | anything else                         | `failed` or `conflict` | one more       | go on           | goes on                       |
+ */
+async function tryStep<T>(
   deps: ActivityDeps,
   walk: Walk,
   cell: SpaceCell,
-  step: (cell: SpaceCell) => Promise<void>,
-): Promise<ToolferryError | null> {
+  work: () => Promise<T>,
+): Promise<{ result: T | null; error: ToolferryError | null }> {
   const { store, logger, limits } = deps
   const { id } = cell.target
   try {
-    await step(cell)
-    return null
+    return { result: await work(), error: null }
   } catch (thrown) {
     walk.signal.throwIfAborted()
     const error = toToolferryError(thrown)
     const reason = { type: error.type, message: error.message }
-    if (STOPS_THE_WALK.includes(error.type)) {
+    if (STOPS_THE_WALK.includes(error.type) && walk.ofOneTarget?.includes(error.type) !== true) {
       await postponeTarget(store, id, reason)
       throw error
     }
@@ -104,13 +142,13 @@ async function tryStep(
     if (walk.attempts === 'failures') await startTarget(store, id)
     const target = await getTarget(store, id)
     // Skipped by a signal meanwhile: that was its last word.
-    if (target === null || !OPEN.includes(target.state)) return null
+    if (target === null || !OPEN.includes(target.state)) return { result: null, error: null }
     if (mayHelp && target.attempts < limits.targetAttempts) {
       await postponeTarget(store, id, reason)
-      return error
+      return { result: null, error }
     }
     await endAsFailed(deps, cell, error)
-    return null
+    return { result: null, error: null }
   }
 }
 

@@ -3,7 +3,12 @@ import { type Clock, systemClock } from '../src/domain/clock.ts'
 import { type CredentialWarning, credentialWarning } from '../src/domain/credential-expiry.ts'
 import { ERROR_FACTS, type ErrorType, toToolferryError } from '../src/domain/errors.ts'
 import type { PlatformCheck } from '../src/platforms/platform.ts'
-import { type CredentialNotices, getCredentialNotices, setCredentialNotices } from '../src/store/credential-notices.ts'
+import {
+  type CredentialNotices,
+  type CredentialNoticeType,
+  getCredentialNotices,
+  tellOfCredential,
+} from '../src/store/credential-notices.ts'
 import {
   type CredentialState,
   type PlatformRecord,
@@ -24,9 +29,16 @@ const MESSAGES: Record<Notice, string> = {
   refused: 'a platform refuses its credential: its runs wait for a new one',
 }
 
+const TYPES: Record<Notice, CredentialNoticeType> = {
+  expires_in_7_days: 'credential.expiring',
+  expires_in_1_day: 'credential.expiring',
+  expired: 'credential.expired',
+  refused: 'credential.refused',
+}
+
 /**
- * Asks every COZE platform with a cookie whether it still holds and keeps what it says. Each warning is logged and put into
- * the audit once for each cookie (twice, should the process die in between). One platform's trouble is not the others'.
+ * Asks every COZE platform with a cookie whether it still holds and keeps what it says. Each warning is logged, put into
+ * the audit and told to the webhooks once for each cookie (logged and audited twice, should the process die in between). One platform's trouble is not the others'.
  */
 export async function watchCredentials(deps: ActivityDeps, clock: Clock = systemClock): Promise<CredentialWatchResult> {
   return await inActivity(deps.logger, {}, async (signal) => {
@@ -64,7 +76,14 @@ export async function watchCredentials(deps: ActivityDeps, clock: Clock = system
         outcome: 'allowed',
       })
       notices[platform.id] = { version: platform.credentialVersion, told: [...told, notice] }
-      await setCredentialNotices(deps.store, notices)
+      const version = platform.credentialVersion
+      await tellOfCredential(
+        deps.store,
+        notices,
+        { platformId: platform.id, version, step: notice },
+        TYPES[notice],
+        expiresAt,
+      )
       result.warned += 1
     }
     return result

@@ -55,9 +55,7 @@ export function startCozeRun({ api }: Walk, coze: CozeTarget, instances: Instanc
 }
 
 export type BesideDify = {
-  /** All of the demo's; those that went into COZE. */
   instances: Instance[]
-  forCoze: Instance[]
   difyPlatformId: string
   difySpaces: Space[]
 }
@@ -65,14 +63,14 @@ export type BesideDify = {
 /** Follows the run to its end, uses the plugins as COZE does, cuts one space off, and syncs again. */
 export async function finishCoze(walk: Walk, coze: CozeTarget, started: Sync, beside: BesideDify): Promise<void> {
   const { world, api, terminal, expectations } = walk
-  const { instances, forCoze, difyPlatformId, difySpaces } = beside
+  const { instances, difyPlatformId, difySpaces } = beside
   const { simulator } = world.coze
-  const cells = forCoze.length * coze.spaces.length
+  const cells = instances.length * coze.spaces.length
   const allCells = instances.length * difySpaces.length + cells
 
   terminal.step('Meanwhile in COZE: the same servers, as published plugins')
   terminal.note('register → refresh → publish → read back, at most two calls a second')
-  const run = await followSync(api, started.id, terminal, namer(forCoze, coze.spaces))
+  const run = await followSync(api, started.id, terminal, namer(instances, coze.spaces))
   const lists = await Promise.all(
     [difyPlatformId, coze.platformId].map((id) => api.list<Binding>(`/bindings?platformId=${id}`)),
   )
@@ -89,7 +87,7 @@ export async function finishCoze(walk: Walk, coze: CozeTarget, started: Sync, be
     `${inSync.length} of ${allCells} are in sync, in Dify and COZE`,
     stateOf(run),
   )
-  const plugins = coze.spaces.flatMap((space) => forCoze.map((instance) => pluginOf(world.coze, space, instance)))
+  const plugins = coze.spaces.flatMap((space) => instances.map((instance) => pluginOf(world.coze, space, instance)))
   const live = plugins.filter((plugin) => plugin?.published === true && !plugin.status)
   const once = [...simulator.livePluginsByUrl().values()]
   expectations.expect(
@@ -98,13 +96,13 @@ export async function finishCoze(walk: Walk, coze: CozeTarget, started: Sync, be
     `${once.length} addresses have ${once.join(', ')} plugins`,
   )
 
-  await useAsCoze(walk, coze, forCoze)
+  await useAsCoze(walk, coze, instances)
 
   terminal.step('Sync to COZE again: unchanged means untouched')
   const last = simulator.calls().at(-1)?.n ?? 0
   const before = simulator.plugins()
-  const body = { ...selectionOf(coze, forCoze), name: 'Demo: second sync to COZE' }
-  const second = await startAndFollow(walk, body, namer(forCoze, coze.spaces), true)
+  const body = { ...selectionOf(coze, instances), name: 'Demo: second sync to COZE' }
+  const second = await startAndFollow(walk, body, namer(instances, coze.spaces), true)
   const unchanged = second.targets.filter((target) => target.state === 'unchanged')
   expectations.expect(
     second.sync.state === 'succeeded' && unchanged.length === cells,

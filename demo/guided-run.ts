@@ -7,8 +7,6 @@ import { cellsOf, namer, rowsOf, sameJson, startAndFollow, stateOf, type Walk } 
 
 /** A real Dify may have hundreds of workspaces: the demo writes to the first few only. */
 const REAL_DIFY_SPACES = 3
-/** Each server costs some 6 s of COZE's pace (two calls a second): of the two that are the same, one goes there. */
-const COZE_TRANSPORT = 'streamable-http'
 
 /** Walks the main job over the HTTP API, checking every claim. Answers the first sync's page in the Temporal Web UI, if there is one. */
 export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | null }> {
@@ -46,7 +44,6 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
     )
   }
 
-  const forCoze = instances.filter((_, index) => world.servers[index]?.transport === COZE_TRANSPORT)
   const names = namer(instances, spaces)
   const selection = {
     platformId: platform.id,
@@ -61,7 +58,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   const before = await snapshot()
   const [plan, cozePlan] = await Promise.all([
     startAndFollow(walk, { ...selection, name: 'Demo: plan', dryRun: true }, names, true),
-    planCoze(walk, coze, forCoze),
+    planCoze(walk, coze, instances),
   ])
   const allColumns = [...spaces, ...coze.spaces]
   const targets = [...plan.targets, ...cozePlan.targets]
@@ -72,7 +69,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   )
   for (const warning of plan.sync.warnings) terminal.note(warning)
   expectations.expect(plan.sync.state === 'planned', `${cells} targets planned for Dify`, stateOf(plan))
-  const cozeCells = forCoze.length * coze.spaces.length
+  const cozeCells = instances.length * coze.spaces.length
   expectations.expect(
     cozePlan.sync.state === 'planned' && cozePlan.targets.length === cozeCells,
     `${cozeCells} targets planned for COZE`,
@@ -84,7 +81,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
   )
 
   // COZE is called twice a second at most: its run goes on behind the steps with Dify, and is shown after them.
-  const cozeRun = await startCozeRun(walk, coze, forCoze, 'Demo: first sync to COZE')
+  const cozeRun = await startCozeRun(walk, coze, instances, 'Demo: first sync to COZE')
 
   terminal.step('Sync: mint a token each, prove it through the gateway, write it into Dify, read it back')
   const first = await startAndFollow(walk, { ...selection, name: 'Demo: first sync' }, names, false)
@@ -121,7 +118,7 @@ export async function guidedRun(walk: Walk): Promise<{ temporalUrl: string | nul
     sameJson(rows, await snapshot()),
     `not one of ${rows.length} rows was written: values, updated_at and PostgreSQL's xmin are the same`,
   )
-  await finishCoze(walk, coze, cozeRun, { instances, forCoze, difyPlatformId: platform.id, difySpaces: spaces })
+  await finishCoze(walk, coze, cozeRun, { instances, difyPlatformId: platform.id, difySpaces: spaces })
   return { temporalUrl: first.sync.temporalUrl }
 }
 

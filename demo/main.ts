@@ -113,6 +113,7 @@ async function walk(
 
   terminal.step('Look around')
   terminal.facts([
+    ['console', world.product.consoleUrl() ?? origin],
     ['API, try it out', `${origin}/docs`],
     ['this run in Temporal', temporalUrl ?? 'no Web UI'],
     ...(adminOrigin === null ? [] : [['what COZE saw', adminOrigin] satisfies [string, string]]),
@@ -120,11 +121,12 @@ async function walk(
     ['log', logPath],
   ])
   const pages = [
+    `${origin}/`,
     `${origin}/docs`,
     `${origin}/openapi.json`,
     ...[temporalUrl, adminOrigin].filter((page) => page !== null),
   ]
-  const answers = await Promise.all(pages.map((page) => fetch(page, { signal })))
+  const answers = await Promise.all(pages.map((page) => fetch(page, { signal, headers: { accept: 'text/html,*/*' } })))
   expectations.expect(
     answers.every((answer) => answer.status === 200),
     'these pages answer',

@@ -9,6 +9,7 @@ export type McpServer = {
   description: string
   transport: 'streamable-http' | 'sse'
   url: string
+  /** As a client with capabilities like Dify's counts them; the reference server offers fewer to one without. */
   toolCount: number
   child: Child
 }

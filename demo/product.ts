@@ -11,6 +11,8 @@ export type Product = {
   adminKey: string
   adminKeyPath: string
   logPath: string
+  /** The console, signing in once, for ten minutes from the start on; null while it is not ready. */
+  consoleUrl: () => string | null
   child: Child
 }
 
@@ -56,6 +58,7 @@ function startOnPorts(
   const log = createWriteStream(logPath, { flags: 'a', mode: 0o600 })
   // A full disk costs the log, not the demo.
   log.on('error', () => undefined)
+  let consoleUrl: string | null = null
   const child = startChild({
     name: 'Toolferry',
     args: [fileURLToPath(new URL('../src/main.ts', import.meta.url)), 'all'],
@@ -68,6 +71,7 @@ function startOnPorts(
     },
     onLine: (line) => {
       log.write(`${line}\n`)
+      consoleUrl ??= /^\s*Console\s+(http\S+)/.exec(line)?.[1] ?? null
       onProgress(messageOf(line))
     },
   })
@@ -85,7 +89,7 @@ function startOnPorts(
       },
       READY_TIMEOUT_MS,
     )
-    return { origin, adminKey, adminKeyPath, logPath, child }
+    return { origin, adminKey, adminKeyPath, logPath, consoleUrl: () => consoleUrl, child }
   }
   return { child, ready }
 }

@@ -55,7 +55,7 @@ export async function startWorld(
 
   const servers = await startMcpServers(dir, (child) => parts.add('second', () => child.stop()))
   for (const server of servers) {
-    terminal.ok(`MCP server ${server.name} (${server.transport}, ${server.toolCount} tools) on ${server.url}`)
+    terminal.ok(`MCP server ${server.name} (${server.transport}) on ${server.url}`)
   }
 
   terminal.progress('Toolferry starts; a first start gets the Temporal server')

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ToolferryError } from '../src/domain/errors.ts'
 import {
   type Calls,
   deletePlugin,
@@ -16,6 +17,7 @@ import {
 } from '../src/platforms/coze/calls.ts'
 import type { CozeClient } from '../src/platforms/coze/client.ts'
 import type { CozeCookie } from '../src/platforms/coze/cookie.ts'
+import { isFault } from '../src/platforms/coze/errors.ts'
 import { administeredSpaces, organizationsOf, whoIs } from '../src/platforms/coze/spaces.ts'
 
 /** The points of docs/coze-checklist.md, by their numbers. What they answer are names, numbers and yes or no: never a secret. */
@@ -29,9 +31,14 @@ export type CheckWorld = {
   /** Given, or the first that the account administers. */
   spaceId: string | null
   mcpUrl: string | null
-  /** An MCP plugin that is there, or the one made with --write. */
+  /** An MCP plugin that is there: somebody's, only to be looked at. */
   pluginId: string | null
+  /** The one made with --write: the only one that is changed, and deleted. */
+  madeId: string | null
 }
+
+const MADE_NAME = 'Toolferry_check'
+const NOT_MADE = ['not looked at: no plugin was made']
 
 const LOGIN_COOKIES = [
   'sessionid',
@@ -143,22 +150,26 @@ export const WRITE_POINTS: readonly CheckPoint[] = [
     async look(world) {
       const { calls, spaceId, mcpUrl } = world
       if (spaceId === null || mcpUrl === null) return ['not without --space-id and --mcp-url']
-      world.pluginId = await registerPlugin(calls, spaceId, {
-        name: 'Toolferry_check',
-        desc: 'Made by coze:check; deleted at its end.',
-        url: mcpUrl,
-        commonParams: { '1': [], '2': [], '3': [], '4': [] },
-      })
-      const tools = await pluginToolNames(calls, world.pluginId)
-      return [`plugin ${world.pluginId}; tools right after: ${tools.length}`]
+      const meta = { name: MADE_NAME, desc: 'Made by coze:check; deleted at its end.', url: mcpUrl }
+      const commonParams = { '1': [], '2': [], '3': [], '4': [] }
+      try {
+        world.madeId = await registerPlugin(calls, spaceId, { ...meta, commonParams })
+      } catch (error) {
+        if (!isFault(error, 'lost')) throw error
+        const where = `It may be there all the same: look for «${MADE_NAME}» in COZE and delete it.`
+        throw new ToolferryError(error.type, `${error.message} ${where}`, { cause: error })
+      }
+      const tools = await pluginToolNames(calls, world.madeId)
+      return [`plugin ${world.madeId}; tools right after: ${tools.length}`]
     },
   },
   {
     number: 4,
     title: 'refresh',
-    async look({ calls, pluginId, spaceId }) {
+    async look({ calls, madeId, spaceId }) {
+      if (madeId === null) return NOT_MADE
       const path = '/api/plugin_api/refresh_mcp_plugin_apis'
-      const body = { plugin_id: pluginId, space_id: spaceId }
+      const body = { plugin_id: madeId, space_id: spaceId }
       const answer = await calls.client.call({
         path,
         kind: 'repeatable',
@@ -166,17 +177,16 @@ export const WRITE_POINTS: readonly CheckPoint[] = [
         answer: anything,
         signal: calls.signal,
         timeoutMs: 90_000,
+        quotesOthers: true,
       })
-      return [
-        `fields: ${fieldNames(answer).join(', ')}; tools after: ${(await pluginToolNames(calls, pluginId ?? '')).length}`,
-      ]
+      return [`fields: ${fieldNames(answer).join(', ')}; tools after: ${(await pluginToolNames(calls, madeId)).length}`]
     },
   },
   {
     number: 8,
     title: 'publish',
-    async look({ calls, pluginId, spaceId }) {
-      const id = pluginId ?? ''
+    async look({ calls, madeId: id, spaceId }) {
+      if (id === null) return NOT_MADE
       const version = await nextVersion(calls, id, spaceId ?? '')
       await publishPlugin(calls, id, version)
       const info = await pluginInfo(calls, id)
@@ -189,8 +199,8 @@ export const WRITE_POINTS: readonly CheckPoint[] = [
   {
     number: 5,
     title: 'lock and stale edit_version',
-    async look({ calls, pluginId }) {
-      const id = pluginId ?? ''
+    async look({ calls, madeId: id }) {
+      if (id === null) return NOT_MADE
       const other = await lockPlugin(calls, id)
       const info = await pluginInfo(calls, id)
       const stale = await refusalOf(() =>
@@ -204,9 +214,9 @@ export const WRITE_POINTS: readonly CheckPoint[] = [
     number: 12,
     title: 'delete',
     async look(world) {
-      const id = world.pluginId ?? ''
+      const { madeId: id } = world
+      if (id === null) return NOT_MADE
       await deletePlugin(world.calls, id)
-      world.pluginId = null
       const again = await refusalOf(() => deletePlugin(world.calls, id))
       return [
         `done; a second time: ${again}; details after: ${(await pluginInfo(world.calls, id)) === null ? 'gone' : 'still there'}`,

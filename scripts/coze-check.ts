@@ -13,23 +13,29 @@ const USAGE = `npm run coze:check -- --cookie-file <file> [--base-url https://ww
 Goes through docs/coze-checklist.md with a real cookie and says what this COZE does. Reads only; with --write it makes one
 plugin in --space-id that calls --mcp-url, looks at it, and deletes it. What is printed holds no secret and may be shared.`
 
-const { values } = parseArgs({
-  options: {
-    'cookie-file': { type: 'string' },
-    'base-url': { type: 'string', default: 'https://www.coze.cn' },
-    'enterprise-id': { type: 'string' },
-    'space-id': { type: 'string' },
-    'mcp-url': { type: 'string' },
-    /** COZE is not to be hurried; a simulator may be. */
-    'pace-ms': { type: 'string', default: '600' },
-    write: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-})
+const OPTIONS = {
+  'cookie-file': { type: 'string' },
+  'base-url': { type: 'string', default: 'https://www.coze.cn' },
+  'enterprise-id': { type: 'string' },
+  'space-id': { type: 'string' },
+  'mcp-url': { type: 'string' },
+  /** COZE is not to be hurried; a simulator may be. */
+  'pace-ms': { type: 'string', default: '600' },
+  write: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const
 
-process.exitCode = await main()
+try {
+  process.exitCode = await main()
+} catch (error) {
+  // An option, the file or the cookie in it: the caller can put that right, a stack would only hide it.
+  if (!(error instanceof ToolferryError || (error instanceof Error && 'code' in error))) throw error
+  console.error(error.message)
+  process.exitCode = 2
+}
 
 async function main(): Promise<number> {
+  const { values } = parseArgs({ options: OPTIONS })
   const file = values['cookie-file']
   if (values.help || file === undefined) {
     console.info(USAGE)
@@ -65,6 +71,7 @@ async function main(): Promise<number> {
     spaceId: values['space-id'] ?? null,
     mcpUrl: values['mcp-url'] ?? null,
     pluginId: null,
+    madeId: null,
   }
   console.info(`COZE at ${new URL(baseUrl).host}, ${values.write ? 'reading and writing' : 'reading only'}\n`)
   let failures = 0

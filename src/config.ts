@@ -42,9 +42,26 @@ export type Config = {
   workerTimeoutMs: number
   /** How long the gateway serves what it knows while the store does not answer. */
   gatewayStaleMs: number
-  /** How long the gateway's journal is kept. */
-  journalDays: number
+  /** How many processes role `gateway` runs on this machine, sharing its port. */
+  gatewayWorkers: number
+  /** How long what is over is kept. */
+  retention: { syncDays: number; journalDays: number; auditDays: number }
+  upkeep: UpkeepConfig
   logLevel: string
+}
+
+/** What is done on its own to keep things true. */
+export type UpkeepConfig = {
+  /** How long a replaced token must have gone unused before it ends. */
+  tokenGraceSeconds: number
+  /** Minted tokens that are older are replaced; null: none are, unless a profile says so. */
+  rotateAfterDays: number | null
+  /** How often MCP servers are asked whether their tools changed; 0: never. */
+  watchToolsSeconds: number
+  /** How long a changed tool list must have stood before a run brings it to the platforms. */
+  toolsSettleSeconds: number
+  /** What happens then where no profile says it. */
+  onToolsChanged: 'sync' | 'report'
 }
 
 export type Secrets = {
@@ -63,13 +80,19 @@ export class ConfigError extends Error {
 }
 
 const port = z.coerce.number().int().min(0).max(65535)
-const origin = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
+const origin = z
+  .url({ protocol: /^https?$/ })
+  // Paths of the gateway are put behind it, and platforms are told it.
+  .regex(/^[^?#@]*$/, 'must have no user name, query or fragment')
+  .transform((url) => url.replace(/\/+$/, ''))
 const list = z.string().transform((text) =>
   text
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== ''),
 )
+
+const days = z.coerce.number().int().min(1).max(36_500)
 
 const environment = z.object({
   TOOLFERRY_HOST: z.string().min(1).default('127.0.0.1'),
@@ -80,14 +103,26 @@ const environment = z.object({
   TOOLFERRY_GATEWAY_URL: origin.optional(),
   TOOLFERRY_MASTER_KEY: z.string().optional(),
   TOOLFERRY_RETIRED_MASTER_KEYS: list.default([]),
-  TOOLFERRY_ADMIN_KEY: z.string().min(32, 'needs 32 characters or more').optional(),
+  // It comes back in a header, and what cannot stand there as it is would keep its admin out.
+  TOOLFERRY_ADMIN_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]{32,512}$/, 'needs 32 to 512 characters: letters, digits and signs (ASCII), without spaces')
+    .optional(),
   TOOLFERRY_EGRESS_ALLOW: list.default([]),
   TOOLFERRY_EGRESS_DENY: list.default([]),
   TOOLFERRY_TEMPORAL_PORT: port.default(7233),
   TOOLFERRY_TEMPORAL_UI_PORT: port.default(8233),
   TOOLFERRY_WORKER_TIMEOUT_SECONDS: z.coerce.number().int().min(3).max(86_400).default(30),
   TOOLFERRY_GATEWAY_STALE_SECONDS: z.coerce.number().min(1).max(86_400).default(30),
-  TOOLFERRY_JOURNAL_DAYS: z.coerce.number().int().min(1).max(36_500).default(30),
+  TOOLFERRY_GATEWAY_WORKERS: z.coerce.number().int().min(1).max(256).default(1),
+  TOOLFERRY_SYNC_DAYS: days.default(90),
+  TOOLFERRY_JOURNAL_DAYS: days.default(30),
+  TOOLFERRY_AUDIT_DAYS: days.default(365),
+  TOOLFERRY_TOKEN_GRACE_SECONDS: z.coerce.number().int().min(0).max(31_536_000).default(86_400),
+  TOOLFERRY_ROTATE_AFTER_DAYS: z.coerce.number().int().min(1).max(36_500).optional(),
+  TOOLFERRY_WATCH_TOOLS_SECONDS: z.coerce.number().int().min(0).max(86_400).default(300),
+  TOOLFERRY_TOOLS_SETTLE_SECONDS: z.coerce.number().int().min(1).max(86_400).default(120),
+  TOOLFERRY_ON_TOOLS_CHANGED: z.enum(['sync', 'report']).optional(),
   TOOLFERRY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DATABASE_URL: z
     .string()
@@ -123,7 +158,7 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
     e.TOOLFERRY_MASTER_KEY === undefined ? null : decodeMasterKey('TOOLFERRY_MASTER_KEY', e.TOOLFERRY_MASTER_KEY)
   if (databaseUrl.startsWith('mysql://') && (masterKey === null || e.TOOLFERRY_ADMIN_KEY === undefined)) {
     throw new ConfigError(
-      'A MySQL store needs TOOLFERRY_MASTER_KEY (32 bytes, base64: openssl rand -base64 32) and TOOLFERRY_ADMIN_KEY (any secret of 32 characters or more).',
+      'A MySQL store needs TOOLFERRY_MASTER_KEY (32 bytes, base64: openssl rand -base64 32) and TOOLFERRY_ADMIN_KEY (any secret of 32 characters or more, without spaces).',
     )
   }
   const tlsPaths = [e.TEMPORAL_TLS_SERVER_CA_CERT_PATH, e.TEMPORAL_TLS_CLIENT_CERT_PATH, e.TEMPORAL_TLS_SERVER_NAME]
@@ -159,7 +194,19 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
       },
       workerTimeoutMs: e.TOOLFERRY_WORKER_TIMEOUT_SECONDS * 1000,
       gatewayStaleMs: e.TOOLFERRY_GATEWAY_STALE_SECONDS * 1_000,
-      journalDays: e.TOOLFERRY_JOURNAL_DAYS,
+      gatewayWorkers: e.TOOLFERRY_GATEWAY_WORKERS,
+      retention: {
+        syncDays: e.TOOLFERRY_SYNC_DAYS,
+        journalDays: e.TOOLFERRY_JOURNAL_DAYS,
+        auditDays: e.TOOLFERRY_AUDIT_DAYS,
+      },
+      upkeep: {
+        tokenGraceSeconds: e.TOOLFERRY_TOKEN_GRACE_SECONDS,
+        rotateAfterDays: e.TOOLFERRY_ROTATE_AFTER_DAYS ?? null,
+        watchToolsSeconds: e.TOOLFERRY_WATCH_TOOLS_SECONDS,
+        toolsSettleSeconds: e.TOOLFERRY_TOOLS_SETTLE_SECONDS,
+        onToolsChanged: e.TOOLFERRY_ON_TOOLS_CHANGED ?? 'report',
+      },
       logLevel: e.TOOLFERRY_LOG_LEVEL,
     },
     secrets: {

@@ -27,7 +27,8 @@ async function main(): Promise<void> {
   const options = { signal: stop.signal, onProgress: say }
   const running = await start(role)
   running.ready.then(
-    (lines) => say(['Toolferry is ready.', ...lines.map((line) => `  ${line}`)].join('\n')),
+    // A process that serves on behalf of another one leaves the saying to that one.
+    (lines) => lines.length > 0 && say(['Toolferry is ready.', ...lines.map((line) => `  ${line}`)].join('\n')),
     (error: unknown) => {
       if (stop.signal.aborted) return
       process.stderr.write(`${explain(error)}\n`)

@@ -26,6 +26,9 @@ const recording: ActivityOptions = {
   },
 }
 
+/** The same about all targets of a run at once: of a hundred thousand that takes minutes. Alive by its heartbeat. */
+const recordingAll: ActivityOptions = { ...recording, startToCloseTimeout: '2 hours' }
+
 /** One conversation with an MCP server. */
 const discovering: ActivityOptions = {
   ...waitForCancelled,
@@ -54,7 +57,7 @@ const spaceWide: ActivityOptions = {
   },
 }
 
-/** All platforms, one after the other, at COZE's pace. What fails for good is asked again by the schedule. */
+/** All platforms, one after the other, at COZE's pace; or the store, piece by piece. What fails for good is asked again by the schedule. */
 const watchingOptions: ActivityOptions = {
   ...waitForCancelled,
   startToCloseTimeout: '1 hour',
@@ -68,9 +71,28 @@ const watchingOptions: ActivityOptions = {
   },
 }
 
+/**
+ * One message to a webhook, ten seconds at the most: a worker that dies over it is noticed by the timeout alone. Thirteen attempts,
+ * 2 s, 6 s, 18 s … 6 h apart: about a day.
+ */
+const deliveringOptions: ActivityOptions = {
+  ...waitForCancelled,
+  startToCloseTimeout: '30 seconds',
+  heartbeatTimeout: '15 seconds',
+  retry: {
+    initialInterval: '2 seconds',
+    backoffCoefficient: 3,
+    maximumInterval: '6 hours',
+    maximumAttempts: 13,
+    nonRetryableErrorTypes,
+  },
+}
+
 export const record = proxyActivities<Activities>(recording)
+export const recordAll = proxyActivities<Activities>(recordingAll)
 export const discover = proxyActivities<Activities>(discovering)
 export const space = proxyActivities<Activities>(spaceWide)
 export const watching = proxyActivities<Activities>(watchingOptions)
+export const delivering = proxyActivities<Activities>(deliveringOptions)
 export const spaceOptions = spaceWide
 export const discoverOptions = discovering

@@ -7,6 +7,34 @@ export const SYNC_WORKFLOW = 'SyncWorkflow'
 
 export const CREDENTIAL_WATCH_WORKFLOW = 'CredentialWatchWorkflow'
 
+export const HOUSEKEEPING_WORKFLOW = 'HousekeepingWorkflow'
+
+/** Tokens that end soon, told now; rows that were deleted. */
+export type HousekeepingResult = { expiring: number; purged: number }
+
+export const NOTIFY_WORKFLOW = 'NotifyWorkflow'
+
+export function notifyWorkflowId(deliveryId: string): string {
+  return `notify-${deliveryId}`
+}
+
+export type NotifyInput = { deliveryId: string }
+
+/** `gone`: the delivery was deleted with its webhook. */
+export type NotifyResult = { state: 'delivered' | 'failed' | 'cancelled' | 'gone' }
+
+export const TOKEN_WATCH_WORKFLOW = 'TokenWatchWorkflow'
+
+export const TOOL_WATCH_WORKFLOW = 'ToolWatchWorkflow'
+
+/** Of a look at one server that said that its tools have changed. */
+export function toolHintWorkflowId(instanceId: string): string {
+  return `tool-hint-${instanceId}`
+}
+
+/** Without it: all servers that are deployed. */
+export type ToolWatchInput = { instanceIds: string[] }
+
 export function syncWorkflowId(syncId: string): string {
   return `sync-${syncId}`
 }
@@ -31,6 +59,8 @@ export type Carried = {
   counts: TargetCounts
   paused: boolean
   discovered: boolean
+  /** Nobody gave a new credential in time. */
+  waitedInVain?: boolean
   /** For the query spaceStatus. */
   closedSpaces: ClosedSpace[]
   disabledSpaceIds: string[]
@@ -77,6 +107,31 @@ export type CredentialWatchResult = {
   warned: number
 }
 
+/** Counts of tokens. */
+export type TokenWatchResult = {
+  /** Former ones that had gone unused and were ended. */
+  ended: number
+  /** Former ones that are used although their grace period is over. */
+  stillUsed: number
+  /** Warnings of an expiry, given now for the first time. */
+  warned: number
+  /** Rotations by age that were started, one a platform. */
+  rotations: number
+}
+
+/** Counts of MCP servers, and which of them have to be asked once more. */
+export type ToolWatchResult = {
+  asked: number
+  unreachable: number
+  /** Deployments whose MCP server offers other tools than they were given. */
+  changed: number
+  /** Runs that were started. */
+  started: number
+  /** Their tools changed a moment ago: to be looked at again after `settleMs`. */
+  unsettledInstanceIds: string[]
+  settleMs: number
+}
+
 export type SyncStatus = {
   syncId: string | null
   state: SyncState
@@ -95,7 +150,14 @@ export type SpaceStatus = {
   errorType: string | null
 }
 
-export type SpaceAuthorization = { spaceId: string; actor?: string }
+export type SpaceAuthorization = {
+  spaceId: string
+  actor?: string
+  /** It was meant for these only, which this run's instances are among. Absent: for the space, and what comes there later. */
+  instanceIds?: string[]
+  /** Set by who has written the store already: as of this revision. What was changed since stays. Absent: the signal decides. */
+  revision?: number
+}
 
 export const statusQuery = defineQuery<SyncStatus>('status')
 export const spaceStatusQuery = defineQuery<SpaceStatus, [string]>('spaceStatus')

@@ -1,15 +1,8 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancellationScope,
-  condition,
-  isCancellation,
-  log,
-  workflowInfo,
-} from '@temporalio/workflow'
+import { CancellationScope, condition, isCancellation, log, patched, workflowInfo } from '@temporalio/workflow'
 import { ERROR_FACTS, type ErrorType } from '../src/domain/errors.ts'
 import { emptyCounts, type SyncPhase, type SyncState, type TargetCounts } from '../src/domain/states.ts'
-import { discover, discoverOptions, record, space, spaceOptions } from './activity-options.ts'
+import { discover, discoverOptions, record, recordAll, space, spaceOptions } from './activity-options.ts'
+import { describe } from './failure.ts'
 import type {
   Carried,
   ClosedSpace,
@@ -46,6 +39,8 @@ export class SyncRun {
   /** Spaces that wait for a new credential. */
   private waiters = 0
   private credentialVersion = 0
+  /** The credential that nobody replaced in time: what fails for it from then on does so at once. */
+  private waitedInVain: number | null
   private spacesDone: number
   /** Counts of the spaces that are done. */
   private readonly counts: TargetCounts
@@ -67,13 +62,14 @@ export class SyncRun {
     this.counts = { ...(input.carried?.counts ?? emptyCounts()) }
     this.closedSpaces = new Map(input.carried?.closedSpaces.map((closed) => [closed.spaceId, closed]))
     this.disabledSpaceIds = new Set(input.carried?.disabledSpaceIds)
+    this.waitedInVain = input.carried?.waitedInVain === true ? this.credentialVersion : null
     this.announcedState = this.paused ? 'paused' : 'running'
   }
 
   async prepare(): Promise<PreparedSync> {
     if (this.prepared !== null) return this.prepared
     const { syncId, profileId } = this.input
-    const prepared = await record.prepareSync({ ...(syncId === undefined ? { profileId } : { syncId }) })
+    const prepared = await recordAll.prepareSync({ ...(syncId === undefined ? { profileId } : { syncId }) })
     this.prepared = prepared
     this.announce()
     return prepared
@@ -99,7 +95,7 @@ export class SyncRun {
       } catch (failure) {
         if (isCancellation(failure)) throw failure
         const { type, message } = describe(failure)
-        await record.failInstance({ syncId: prepared.syncId, instanceId, type, message })
+        await recordAll.failInstance({ syncId: prepared.syncId, instanceId, type, message })
       }
     })
   }
@@ -127,6 +123,7 @@ export class SyncRun {
       discovered: true,
       closedSpaces: [...this.closedSpaces.values()],
       disabledSpaceIds: [...this.disabledSpaceIds],
+      ...(this.waitedInVain === this.credentialVersion ? { waitedInVain: true } : {}),
     }
     return { ...this.input, carried }
   }
@@ -269,17 +266,22 @@ export class SyncRun {
     await condition(() => !this.paused && this.announcing === null)
   }
 
+  /** Once for each credential: else a thousand spaces, one after the other, would each wait as long. */
   private async waitForCredential(prepared: PreparedSync, seenVersion: number, failure: unknown): Promise<void> {
+    if (this.waitedInVain === seenVersion && this.credentialVersion === seenVersion) throw failure
     this.waiters += 1
     this.announce()
     const replaced = await condition(() => this.credentialVersion > seenVersion, prepared.credentialWaitMs)
     this.waiters -= 1
     this.announce()
-    if (!replaced) throw failure
+    if (replaced) return
+    // Runs that began before wait in every space.
+    if (patched('wait-once-for-a-credential')) this.waitedInVain = seenVersion
+    throw failure
   }
 
   private async authorize(request: SpaceAuthorization, enabled: boolean): Promise<void> {
-    const { spaceId, actor } = request
+    const { spaceId, actor, instanceIds, revision } = request
     await CancellationScope.nonCancellable(async () => {
       await condition(() => this.prepared !== null || this.ended)
       if (this.prepared === null) return
@@ -287,7 +289,11 @@ export class SyncRun {
       else this.disabledSpaceIds.add(spaceId)
       try {
         const { syncId } = this.prepared
-        await record.setSpaceAuthorization({ syncId, spaceId, enabled, actor: actor ?? 'temporal' })
+        const some = {
+          ...(instanceIds === undefined ? {} : { instanceIds }),
+          ...(revision === undefined ? {} : { revision }),
+        }
+        await record.setSpaceAuthorization({ syncId, spaceId, enabled, actor: actor ?? 'temporal', ...some })
       } catch (failure) {
         log.error('An enable or disable signal could not be carried out.', { errorType: describe(failure).type })
       }
@@ -352,22 +358,18 @@ function execute(
   }
 }
 
-/** The product's error type and message inside whatever an activity threw. */
-export function describe(failure: unknown): { type: ErrorType; message: string } {
-  const inner = failure instanceof ActivityFailure ? failure.cause : failure
-  if (inner instanceof ApplicationFailure && inner.type != null && inner.type in ERROR_FACTS) {
-    return { type: inner.type as ErrorType, message: inner.message }
-  }
-  const timedOut = inner instanceof Error && inner.name === 'TimeoutFailure'
-  if (timedOut) return { type: 'Timeout', message: 'The step took longer than it may, or its worker went away.' }
-  return { type: 'Bug', message: 'The step failed in a way that was not expected; the worker’s log has the details.' }
-}
-
 function isSpaceAuthorization(request: unknown): request is SpaceAuthorization {
   if (typeof request !== 'object' || request === null || !('spaceId' in request)) return false
   const { spaceId } = request
   const actor = 'actor' in request ? request.actor : undefined
-  return typeof spaceId === 'string' && (actor === undefined || typeof actor === 'string')
+  const instanceIds = 'instanceIds' in request ? request.instanceIds : undefined
+  const revision = 'revision' in request ? request.revision : undefined
+  return (
+    typeof spaceId === 'string' &&
+    (actor === undefined || typeof actor === 'string') &&
+    (instanceIds === undefined || Array.isArray(instanceIds)) &&
+    (revision === undefined || typeof revision === 'number')
+  )
 }
 
 function withoutZeros(counts: TargetCounts): Partial<TargetCounts> {

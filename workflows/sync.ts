@@ -8,7 +8,8 @@ import {
   setHandler,
   upsertSearchAttributes,
 } from '@temporalio/workflow'
-import { record } from './activity-options.ts'
+import { recordAll } from './activity-options.ts'
+import { describe } from './failure.ts'
 import {
   credentialReplaced,
   disableSpaceAuthorization,
@@ -20,7 +21,7 @@ import {
   spaceStatusQuery,
   statusQuery,
 } from './messages.ts'
-import { describe, SyncRun } from './sync-run.ts'
+import { SyncRun } from './sync-run.ts'
 
 /**
  * One run: prepare → discover → space by space (plan → mint → write → verify) → record. Only ids travel through it; what
@@ -71,7 +72,7 @@ type Ending =
 
 async function finish(input: SyncInput, run: SyncRun, ending: Ending): Promise<SyncResult> {
   run.end()
-  const { state, counts } = await record.recordOutcome(ending)
+  const { state, counts } = await recordAll.recordOutcome(ending)
   run.finish(state)
   if (input.searchAttributes) upsertSearchAttributes({ Outcome: [state] })
   await condition(allHandlersFinished)

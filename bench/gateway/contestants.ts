@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../test/support/mcp-servers.ts'
 import type { Target } from './load.ts'
+import { createDatabase } from './mariadb.ts'
 import { start, startScript } from './process.ts'
 import { createInstallation, droppedRows, type Installation } from './product.ts'
 
@@ -26,7 +27,7 @@ export async function startContestants(upstreamPort: number, only: string[] | nu
     { name: 'direct', url: `${upstream}/mcp`, headers: PLAIN, pid: 0, dropped: null, stop: async () => {} },
   ]
   if (wanted('nginx')) all.push(...(await nginx(upstreamPort)))
-  for (const kind of ['http-proxy', 'fast-proxy', 'reply-from', 'hono']) {
+  for (const kind of ['tcp-pipe', 'http-proxy', 'fast-proxy', 'reply-from', 'hono']) {
     if (!wanted(kind)) continue
     const { pid, port, stop } = await startScript('proxy.ts', [kind, upstream])
     all.push({ name: kind, url: `http://127.0.0.1:${port}/mcp`, headers: PLAIN, pid, dropped: null, stop })
@@ -34,12 +35,45 @@ export async function startContestants(upstreamPort: number, only: string[] | nu
   for (const role of ['gateway', 'all'] as const) {
     if (wanted(`toolferry ${role}`)) all.push(await ours(role, `${upstream}/mcp`))
   }
+  // Several processes on one port need a store that is no file; one process on the same store is what they compare with.
+  for (const workers of [1, 2]) {
+    if (wanted(workersName(workers))) all.push(...(await onMariaDb(workers, `${upstream}/mcp`)))
+  }
   return all
 }
 
-async function ours(role: 'gateway' | 'all', upstreamUrl: string): Promise<Contestant> {
-  const installation: Installation = await createInstallation(null, upstreamUrl)
-  const running = await installation.run(role)
+function workersName(workers: number): string {
+  return `toolferry ${workers} process${workers === 1 ? '' : 'es'} MariaDB`
+}
+
+/** Left out, and that is said, where no MariaDB listens. */
+async function onMariaDb(workers: number, upstreamUrl: string): Promise<Contestant[]> {
+  const database = await createDatabase().catch((error: Error) => {
+    process.stdout.write(`${workersName(workers)} is left out: ${error.message}\n`)
+    return null
+  })
+  if (database === null) return []
+  try {
+    const contestant = await ours('gateway', upstreamUrl, database.url, { TOOLFERRY_GATEWAY_WORKERS: String(workers) })
+    const stop = async () => {
+      await contestant.stop()
+      await database.drop()
+    }
+    return [{ ...contestant, name: workersName(workers), stop }]
+  } catch (error) {
+    await database.drop()
+    throw error
+  }
+}
+
+async function ours(
+  role: 'gateway' | 'all',
+  upstreamUrl: string,
+  databaseUrl: string | null = null,
+  env: Record<string, string> = {},
+): Promise<Contestant> {
+  const installation: Installation = await createInstallation(databaseUrl, upstreamUrl)
+  const running = await installation.run(role, env)
   return {
     name: `toolferry ${role}`,
     url: `${running.origin}/mcp-gateway/${installation.instanceId}/mcp`,

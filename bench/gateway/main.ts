@@ -5,12 +5,13 @@ import { createLoad, type Load, type Round } from './load.ts'
 import { processorMs, startScript } from './process.ts'
 import { measureRevocation } from './revocation.ts'
 import { measureStreams } from './streams.ts'
+import { measureTokens } from './tokens.ts'
 
-/** `npm run bench:gateway -- [--rounds 5] [--seconds 2] [--only "nginx,toolferry gateway"] [--skip streams,revocation]` */
+/** `npm run bench:gateway -- [--rounds 5] [--seconds 1] [--only "nginx,toolferry gateway"] [--skip streams,revocation,tokens]`; `--only tokens` is that part alone */
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '1' },
     only: { type: 'string' },
     skip: { type: 'string', default: '' },
   },
@@ -19,6 +20,8 @@ const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
 const only = values.only?.split(',') ?? null
 const skip = values.skip.split(',')
+const onlyTokens = only?.includes('tokens') === true
+const runs = (part: string) => (onlyTokens ? part === 'tokens' : !skip.includes(part))
 
 const SCENARIOS = [
   { title: '1 KB POST, c = 1', bytes: 1_024, connections: 1 },
@@ -27,11 +30,14 @@ const SCENARIOS = [
   { title: '64 KB POST, c = 16', bytes: 65_536, connections: 16 },
 ]
 const WARM_UP_S = 1
+const TOKENS = 100_000
+/** Once for each contestant before all scenarios: until its code is compiled, the first rounds would measure the compiler. */
+const COMPILE_S = 4
 
 const print = (line = '') => process.stdout.write(`${line}\n`)
 
 const upstream = await startScript('upstream.ts')
-const contestants = await startContestants(upstream.port, only)
+const contestants = runs('streams') || runs('requests') ? await startContestants(upstream.port, only) : []
 try {
   const load = await createLoad()
   const [cpu] = cpus()
@@ -42,15 +48,20 @@ try {
     `Load generator: ${load.name}. ${rounds} rounds of ${seconds} s, alternating; median and, in brackets, the range.`,
   )
   // First, while the processes are fresh: memory that load has once taken would hide what streams need.
-  if (!skip.includes('streams')) await streams()
-  if (!skip.includes('requests')) for (const scenario of SCENARIOS) await requests(load, scenario)
+  if (runs('streams')) await streams()
+  if (runs('requests')) {
+    for (const each of contestants) await load.run(each, bodyOf(1_024), 16, COMPILE_S)
+    for (const scenario of SCENARIOS) await requests(load, scenario)
+  }
 } finally {
   await Promise.all(contestants.map((contestant) => contestant.stop()))
 }
 try {
-  if (!skip.includes('revocation')) await revocation(`http://127.0.0.1:${upstream.port}/mcp`)
+  if (runs('revocation')) await revocation(`http://127.0.0.1:${upstream.port}/mcp`)
+  if (runs('tokens')) await tokens(`http://127.0.0.1:${upstream.port}/mcp`)
 } finally {
   await upstream.stop()
+  print(`\nTook ${(performance.now() / 60_000).toFixed(1)} minutes.`)
 }
 
 async function requests(load: Load, scenario: (typeof SCENARIOS)[number]): Promise<void> {
@@ -116,6 +127,23 @@ async function revocation(upstreamUrl: string): Promise<void> {
   for (const { shape, refusalMs, streamEndMs, answeredMs } of await measureRevocation(upstreamUrl)) {
     const cell = (list: number[]) => `${whole(median(list))} / ${whole(Math.max(...list))}`
     print(`| ${shape} | ${cell(refusalMs)} | ${cell(streamEndMs)} | ${cell(answeredMs)} |`)
+  }
+}
+
+async function tokens(upstreamUrl: string): Promise<void> {
+  print(`\n### ${TOKENS.toLocaleString('en')} tokens in a real store: one gateway process\n`)
+  print(
+    '| | start to /readyz, s | resident, MB | of it its own, MB | at its highest, MB | first refusal, ms | open stream ends, ms | PATCH answered, ms |',
+  )
+  print('|---|---:|---:|---:|---:|---:|---:|---:|')
+  for (const figures of await measureTokens(upstreamUrl, TOKENS)) {
+    const { shape, startMs, residentBytes, ownBytes, peakBytes, revocation } = figures
+    const megabytes = (bytes: number) => whole(bytes / 1e6)
+    const cell = (list: number[]) => `${whole(median(list))} / ${whole(Math.max(...list))}`
+    const { refusalMs, streamEndMs, answeredMs } = revocation
+    print(
+      `| ${shape} | ${(startMs / 1000).toFixed(1)} | ${megabytes(residentBytes)} | ${megabytes(ownBytes)} | ${megabytes(peakBytes)} | ${cell(refusalMs)} | ${cell(streamEndMs)} | ${cell(answeredMs)} |`,
+    )
   }
 }
 

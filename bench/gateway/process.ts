@@ -81,6 +81,13 @@ export async function residentBytes(pid: number): Promise<number> {
   return total
 }
 
+/** Resident memory of one process, in bytes: now, its own part of that (without Node's program, which processes share), and at its highest (Linux). */
+export async function memoryOf(pid: number): Promise<{ residentBytes: number; ownBytes: number; peakBytes: number }> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const value = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024
+  return { residentBytes: value('VmRSS'), ownBytes: value('RssAnon'), peakBytes: value('VmHWM') }
+}
+
 async function processesOf(pid: number): Promise<string[]> {
   const own = [String(pid)]
   for (const name of await readdir('/proc')) {

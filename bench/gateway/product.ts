@@ -6,7 +6,7 @@ import { ensureBindings } from '../../src/store/bindings.ts'
 import { createInstance } from '../../src/store/instances.ts'
 import { createPlatform } from '../../src/store/platforms.ts'
 import { allSpaces, upsertSpaces } from '../../src/store/spaces.ts'
-import { openStore } from '../../src/store/store.ts'
+import { openStore, type Store } from '../../src/store/store.ts'
 import { mintTokenFor } from '../../src/store/tokens.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { freePort } from '../../test/support/mcp-servers.ts'
@@ -29,7 +29,12 @@ export type Installation = {
 }
 
 /** `databaseUrl` null: SQLite in a folder of its own. The database must exist and be empty. */
-export async function createInstallation(databaseUrl: string | null, upstreamUrl: string): Promise<Installation> {
+export async function createInstallation(
+  databaseUrl: string | null,
+  upstreamUrl: string,
+  /** What else the database is to hold. */
+  fill: (store: Store) => Promise<void> = async () => undefined,
+): Promise<Installation> {
   const dataDir = await mkdtemp(join(tmpdir(), 'toolferry-bench-'))
   const url = databaseUrl ?? `file:${join(dataDir, 'toolferry.db')}`
   const masterKey = randomBytes(32)
@@ -66,6 +71,7 @@ export async function createInstallation(databaseUrl: string | null, upstreamUrl
   })
   const [binding] = await ensureBindings(store, [{ instanceId: instance.id, spaceId: kept?.id ?? '' }])
   const { secret } = await mintTokenFor(store, binding?.id ?? '')
+  await fill(store)
   await store.close()
   const env = {
     DATABASE_URL: url,

@@ -1,13 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
-import { createConnection } from 'mysql2/promise'
+import { createDatabase } from './mariadb.ts'
 import type { Started } from './process.ts'
 import { createInstallation, type Installation } from './product.ts'
 
 export type RevocationFigures = { shape: string; refusalMs: number[]; streamEndMs: number[]; answeredMs: number[] }
 
-const MARIADB = { host: '127.0.0.1', port: 3306, user: 'root' }
 const TRIALS = 10
 const BODY = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'echo', arguments: {} } })
 
@@ -20,7 +18,7 @@ async function embedded(upstreamUrl: string): Promise<RevocationFigures> {
   const installation = await createInstallation(null, upstreamUrl)
   const running = await installation.run('all')
   try {
-    return await trials('one process (all), SQLite', installation, running.origin, [running.origin])
+    return await measureTrials('one process (all), SQLite', installation, running.origin, [running.origin])
   } finally {
     await running.stop()
     await installation.remove()
@@ -28,18 +26,16 @@ async function embedded(upstreamUrl: string): Promise<RevocationFigures> {
 }
 
 async function separate(upstreamUrl: string): Promise<RevocationFigures> {
-  const database = `toolferry_bench_${randomBytes(6).toString('hex')}`
-  const admin = await createConnection(MARIADB)
-  await admin.query(`CREATE DATABASE ${database}`)
+  const database = await createDatabase()
   const roles: Started[] = []
   try {
-    const installation = await createInstallation(`mysql://root@127.0.0.1:3306/${database}`, upstreamUrl)
+    const installation = await createInstallation(database.url, upstreamUrl)
     // No Temporal is needed to change a binding.
     const api = await installation.run('api', { TEMPORAL_ADDRESS: '127.0.0.1:1' })
     roles.push(api)
     const gateways = [await installation.run('gateway'), await installation.run('gateway')]
     roles.push(...gateways)
-    const figures = await trials(
+    const figures = await measureTrials(
       'api + two gateways, MariaDB',
       installation,
       api.origin,
@@ -49,12 +45,12 @@ async function separate(upstreamUrl: string): Promise<RevocationFigures> {
     return figures
   } finally {
     await Promise.all(roles.map((role) => role.stop()))
-    await admin.query(`DROP DATABASE ${database}`)
-    await admin.end()
+    await database.drop()
   }
 }
 
-async function trials(
+/** `api`: who takes the PATCH. `gateways`: who must refuse. */
+export async function measureTrials(
   shape: string,
   installation: Installation,
   api: string,

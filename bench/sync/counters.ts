@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** What went to Dify's database over the product's own driver, counted in this process. */
+/** What went to the databases over the product's own drivers, counted in this process. */
 
 export type Statements = { all: number; writes: number; commits: number }
 

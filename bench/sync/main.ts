@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { readOptions } from './options.ts'
+import { printTable } from './table.ts'
 
 /**
  * `npm run bench:sync`: what a sync costs beside the least that could do the same, on a local PostgreSQL (127.0.0.1:5432,
- * user postgres). Arguments are sizes, such as 10x20 100x200 (instances × workspaces). Counts are exact; times are this machine's.
+ * user postgres). Arguments are sizes, such as 10x20 100x200 (instances × workspaces), and the options of options.ts. Counts are exact; times are this machine's.
  */
 
 type Row = {
@@ -21,7 +23,7 @@ type Row = {
 }
 
 const RUN_SIZE = fileURLToPath(new URL('run-size.ts', import.meta.url))
-const sizes = process.argv.length > 2 ? process.argv.slice(2) : ['10x20', '100x200']
+const { sizes, options } = readOptions(process.argv.slice(2))
 
 const table: string[][] = [
   [
@@ -44,13 +46,13 @@ for (const size of sizes) {
   const bare = rows.find((row) => row.run === 'bare script')
   for (const row of rows) table.push(cells(row, bare?.wallMs ?? 0))
 }
-print(table)
+printTable(table)
 
 function measure(instances: string, workspaces: string): Promise<Row[]> {
   return new Promise((resolve, reject) => {
     const child = execFile(
       process.execPath,
-      ['--expose-gc', RUN_SIZE, instances, workspaces],
+      ['--expose-gc', RUN_SIZE, instances, workspaces, JSON.stringify(options)],
       { maxBuffer: 16 * 1024 * 1024 },
       (error, stdout) => {
         if (error !== null) return reject(error)
@@ -82,15 +84,4 @@ function cells(row: Row, bareMs: number): string[] {
     row.run === 'bare script' ? '' : `${((row.wallMs - bareMs) / targets).toFixed(1)} ms/target`,
     row.memory === null ? '' : row.memory.map(mib).join(' / '),
   ]
-}
-
-function print(lines: string[][]): void {
-  const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []
-  for (const [index, line] of lines.entries()) {
-    const padded = line.map((cell, column) =>
-      column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-    )
-    process.stdout.write(`| ${padded.join(' | ')} |\n`)
-    if (index === 0) process.stdout.write(`|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|\n`)
-  }
 }

@@ -10,15 +10,19 @@ import { readConfig } from '../../src/config.ts'
 import { runAll } from '../../src/roles/all.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { createApiClient } from '../../test/support/api-client.ts'
-import { createDifyDatabase } from '../../test/support/dify-database.ts'
+import { createDifyDatabase, type DifyTestDatabase } from '../../test/support/dify-database.ts'
 import { freePort } from '../../test/support/mcp-servers.ts'
 import { runBareScript } from './bare-script.ts'
 import { countStatements, since, statements } from './counters.ts'
+import { profiled } from './cpu-profile.ts'
+import { historyOf } from './history.ts'
+import type { BenchOptions } from './options.ts'
 
-/** One size of the benchmark in a process of its own (`node --expose-gc`): `run-size.ts <instances> <workspaces> [databaseUrl]`. One JSON line a row. */
+/** One size of the benchmark in a process of its own (`node --expose-gc`): `run-size.ts <instances> <workspaces> <options as JSON>`. One JSON line a row. */
 
 const [instanceCount = 10, workspaceCount = 20] = process.argv.slice(2, 4).map(Number)
-const databaseUrl = process.argv[4]
+const { only, store: databaseUrl, profile } = JSON.parse(process.argv[4] ?? '{}') as BenchOptions
+const wanted = (run: string): boolean => only === undefined || only.includes(run)
 const UPSTREAM = fileURLToPath(new URL('upstream.ts', import.meta.url))
 
 countStatements()
@@ -29,8 +33,7 @@ const upstreamRequests = async (): Promise<number> => {
   const [{ requests }] = (await once(upstream, 'message')) as [{ requests: number }]
   return requests
 }
-const dify = await createDifyDatabase()
-for (let index = 1; index <= workspaceCount; index++) await dify.addWorkspace({ name: `Workspace ${index}` })
+const dify = await createDify()
 const instances = Array.from({ length: instanceCount }, (_, index) => ({
   id: crypto.randomUUID(),
   name: `Server ${index + 1}`,
@@ -52,7 +55,7 @@ async function row(work: () => Promise<Measured>): Promise<void> {
     at: performance.now(),
     cpu: process.cpuUsage(),
   }
-  const measured = await work()
+  const measured = await (profile === undefined ? work() : profiled(profile, work))
   const wallMs = performance.now() - before.at - collecting.wallMs
   const cpu = process.cpuUsage(before.cpu)
   const counted = since(before.statements)
@@ -88,7 +91,7 @@ const { config, secrets } = readConfig('all', {
     : {
         DATABASE_URL: databaseUrl,
         TOOLFERRY_MASTER_KEY: Buffer.alloc(32, 7).toString('base64'),
-        TOOLFERRY_ADMIN_KEY: 'the admin key of the benchmark, 40 characters',
+        TOOLFERRY_ADMIN_KEY: 'admin-key-of-the-benchmark-of-40-letters',
       }),
 })
 const stop = new AbortController()
@@ -102,27 +105,30 @@ const origin = `http://127.0.0.1:${config.port}`
 const api = createApiClient({ origins: () => [origin], gatewayOrigin: () => origin, adminKey: () => adminKey })
 const temporal = await Connection.connect({ address: `127.0.0.1:${temporalPort}` })
 
-const platform = await api.must<{ id: string }>(201, 'POST', '/platforms', {
-  kind: 'dify',
-  name: 'Dify',
-  edition: 'community',
-  database: { ...dify.connection, password: 'unused', tls: 'disable' },
-})
-await api.must(200, 'GET', `/platforms/${platform.id}/spaces?refresh=true`)
+const platform = { dify, id: await register(dify) }
 const instanceIds: string[] = []
 for (const { name, url } of instances) {
   const body = { name, transport: 'streamable-http', url }
   instanceIds.push((await api.must<{ id: string }>(201, 'POST', '/instances', body)).id)
 }
 
-await row(() => ours('cold run', true))
-await row(() => ours('unchanged second run', false))
-await api.must(200, 'PATCH', `/instances/${instanceIds[0]}`, {
-  name: 'Server 1, renamed',
-  transport: 'streamable-http',
-})
-await dify.query(`UPDATE tool_mcp_providers SET tools = '[]' WHERE name = 'Server 1'`)
-await row(() => ours('one instance changed', false))
+await row(() => ours('cold run', platform, true))
+if (wanted('unchanged')) await row(() => ours('unchanged second run', platform, false))
+if (wanted('changed')) {
+  await api.must(200, 'PATCH', `/instances/${instanceIds[0]}`, {
+    name: 'Server 1, renamed',
+    transport: 'streamable-http',
+  })
+  await dify.query(`UPDATE tool_mcp_providers SET tools = '[]' WHERE name = 'Server 1'`)
+  await row(() => ours('one instance changed', platform, false))
+}
+if (wanted('warm')) {
+  // The same again for another Dify: by now the process has run all of its code, as those of an installation have.
+  const other = await createDify()
+  const warm = { dify: other, id: await register(other) }
+  await row(() => ours('cold run, warm process', warm, true))
+  await other.drop()
+}
 
 await temporal.close()
 stop.abort()
@@ -131,16 +137,34 @@ await rm(dataDir, { recursive: true, force: true })
 await dify.drop()
 upstream.disconnect()
 
-async function ours(run: string, memory: boolean): Promise<Measured> {
+async function createDify(): Promise<DifyTestDatabase> {
+  const made = await createDifyDatabase()
+  for (let index = 1; index <= workspaceCount; index++) await made.addWorkspace({ name: `Workspace ${index}` })
+  return made
+}
+
+/** Answers the platform's id. */
+async function register({ connection }: DifyTestDatabase): Promise<string> {
+  const { id } = await api.must<{ id: string }>(201, 'POST', '/platforms', {
+    kind: 'dify',
+    name: `Dify ${connection.database}`,
+    edition: 'community',
+    database: { ...connection, password: 'unused', tls: 'disable' },
+  })
+  await api.must(200, 'GET', `/platforms/${id}/spaces?refresh=true`)
+  return id
+}
+
+async function ours(run: string, to: { dify: DifyTestDatabase; id: string }, memory: boolean): Promise<Measured> {
   const sync = await api.must<{ id: string; workflowId: string }>(202, 'POST', '/syncs', {
-    platformId: platform.id,
+    platformId: to.id,
     instanceIds,
     spaceIds: 'all',
     acceptWarnings: true,
   })
   const all = instanceCount * workspaceCount
-  const half = memory ? await memoryAt(all / 2) : 0
-  const full = memory ? await memoryAt(all) : 0
+  const half = memory ? await memoryAt(to.dify, all / 2) : 0
+  const full = memory ? await memoryAt(to.dify, all) : 0
   for (;;) {
     const { state, counts } = await api.must<{ state: string; counts: { failed: number } }>(
       200,
@@ -151,12 +175,12 @@ async function ours(run: string, memory: boolean): Promise<Measured> {
     if (state === 'failed' || state === 'partial') throw new Error(`the run is ${state}: ${counts.failed} failed`)
     await sleep(100)
   }
-  const activities = await countActivities(sync.workflowId)
+  const { activities } = await historyOf(new Client({ connection: temporal }), sync.workflowId)
   return { run, activities, memory: memory ? [half, full] : null }
 }
 
 /** Bytes in use after a collection, once so many providers are in Dify's database. */
-async function memoryAt(rows: number): Promise<number> {
+async function memoryAt(dify: DifyTestDatabase, rows: number): Promise<number> {
   for (;;) {
     const [counted] = await dify.query('SELECT count(*)::int AS rows FROM tool_mcp_providers')
     if (Number(counted?.rows) >= rows) break
@@ -170,18 +194,4 @@ async function memoryAt(rows: number): Promise<number> {
   collecting.cpuMs += (cpu.user + cpu.system) / 1000
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
-}
-
-/** Over every execution of the run: a large one continues as new. */
-async function countActivities(workflowId: string): Promise<number> {
-  const { workflow } = new Client({ connection: temporal })
-  let count = 0
-  let runId: string | undefined
-  do {
-    const { events } = await workflow.getHandle(workflowId, runId).fetchHistory()
-    count += events?.filter((event) => event.activityTaskScheduledEventAttributes != null).length ?? 0
-    const started = events?.[0]?.workflowExecutionStartedEventAttributes
-    runId = started?.continuedExecutionRunId || undefined
-  } while (runId !== undefined)
-  return count
 }

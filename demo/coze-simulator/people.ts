@@ -211,6 +211,7 @@ export function editByHand(world: World, plugin: Plugin, edit: PluginEdit): void
     desc: edit.desc ?? meta.desc,
     url: edit.url ?? meta.url,
     iconUri: edit.iconUri ?? meta.iconUri,
+    auth: edit.auth === undefined ? meta.auth : { ...emptyMeta().auth, ...edit.auth },
     commonParams: edit.headers === undefined ? meta.commonParams : { ...meta.commonParams, 4: copyPairs(edit.headers) },
   }
   const off = edit.disabledTools

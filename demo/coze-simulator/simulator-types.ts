@@ -137,6 +137,8 @@ export type PluginEdit = {
   url?: string
   /** The header list, whole. */
   headers?: NameValue[]
+  /** The plugin's own authorization, by what differs from none. */
+  auth?: Partial<PluginMeta['auth']>
   iconUri?: string
   /** Names of draft tools to switch off (all others on). */
   disabledTools?: string[]

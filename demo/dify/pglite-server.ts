@@ -12,7 +12,9 @@ import type { PGlite } from '@electric-sql/pglite'
  * - transactions run one after another, so a client inside one must not wait for a second connection's answer;
  * - settings (`SET`), named prepared statements and session advisory locks are shared by all clients: advisory locks are
  *   granted to everybody, named statements of the same name clash;
- * - start-up options and cancel requests are ignored, `statement_timeout` never fires, there is no TLS.
+ * - start-up options and cancel requests are ignored, `statement_timeout` never fires, there is no TLS;
+ * - a session may idle for ever: where `idle_session_timeout` fires, PGlite 0.5 ends its one session and then spins on the
+ *   lost protocol for good, and this process with it. So that timeout and `idle_in_transaction_session_timeout` stay off.
  */
 export type PgliteServer = {
   host: string
@@ -35,6 +37,9 @@ const SSL_REQUEST = 80877103
 const CANCEL_REQUEST = 80877102
 const GSS_REQUEST = 80877104
 const PROTOCOL_3 = 196608
+
+/** Of a unit that may set one of the two. */
+const IDLE_TIMEOUT = /idle_(in_transaction_)?session_timeout/
 
 /** Serves `db` on a free loopback port to clients that give this account (checked with a cleartext password). */
 export async function startPgliteServer(db: PGlite, account: Account): Promise<PgliteServer> {
@@ -114,7 +119,14 @@ function serveClient(socket: Socket, db: PGlite, account: Account, serverVersion
   const runUnit = async (bytes: Buffer) => {
     if (!open || !(await turnstile.acquire(client))) return
     try {
-      const answer = Buffer.from(await db.runExclusive(() => db.execProtocolRaw(bytes)))
+      const answer = Buffer.from(
+        await db.runExclusive(async () => {
+          const answered = await db.execProtocolRaw(bytes)
+          // Before the timer of an idle session is started anew.
+          if (IDLE_TIMEOUT.test(bytes.toString('latin1'))) await db.execProtocolRaw(NO_IDLE_TIMEOUTS)
+          return answered
+        }),
+      )
       if (open) socket.write(answer)
       if (sessionIsIdle(answer)) turnstile.release(client)
     } catch (error) {
@@ -234,6 +246,11 @@ function int32(value: number): Buffer {
   bytes.writeInt32BE(value)
   return bytes
 }
+
+const NO_IDLE_TIMEOUTS = message(
+  'Q',
+  Buffer.from('SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0\0'),
+)
 
 function cstring(body: Buffer): string {
   const end = body.indexOf(0)

@@ -1,18 +1,10 @@
 import { z } from '@hono/zod-openapi'
-import {
-  type ApiKeyRecord,
-  createApiKey,
-  getApiKey,
-  isLastAdminKey,
-  listApiKeys,
-  revokeApiKey,
-} from '../store/api-keys.ts'
+import { type ApiKeyRecord, createApiKey, listApiKeys, revokeApiKey } from '../store/api-keys.ts'
 import type { Api } from './context.ts'
 import { ROLES } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { expiryOf } from './input-rules.ts'
 import { pageOf, pageQuery } from './pagination.ts'
-import { ApiProblem, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { idParam, idSchema, iso, isoOrNull, nameSchema, timestamp } from './schemas.ts'
 
@@ -89,20 +81,7 @@ export function registerApiKeys(app: Api, deps: ApiDeps): void {
   })
 
   app.openapi(deleteRoute, async (c) => {
-    const { id } = c.req.valid('param')
-    const key = await getApiKey(store, id)
-    if (key === null) throw notFound('API key', id)
-    if (key.role === 'admin' && key.revokedAt === null && (await isLastAdminKey(store, id))) {
-      throw new ApiProblem(
-        409,
-        'last_admin_key',
-        'This is the last admin key; without it nobody could administer Toolferry.',
-        {
-          hint: 'Make another admin key first.',
-        },
-      )
-    }
-    await revokeApiKey(store, id)
+    await revokeApiKey(store, c.req.valid('param').id)
     return c.body(null, 204)
   })
 }

@@ -1,8 +1,12 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { audit } from '../audit/events.ts'
+import { registerAdoption } from './adoption.ts'
 import { registerApiKeys } from './api-keys.ts'
+import { registerAuditExport } from './audit-export.ts'
 import { identify } from './auth.ts'
+import { registerBindingTokens } from './binding-tokens.ts'
 import { registerBindings } from './bindings.ts'
+import { consoleFiles } from './console.ts'
 import type { Api, ApiEnv } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { registerDocs } from './docs.ts'
@@ -14,12 +18,14 @@ import { registerObserve } from './observe.ts'
 import { registerPlatforms } from './platforms.ts'
 import { ApiProblem, answerError, fieldErrors, invalidRequest } from './problem.ts'
 import { registerProfiles } from './profiles.ts'
+import { registerRotation } from './rotation.ts'
 import { limitedBodies, requestIds, securityHeaders } from './security.ts'
 import { registerSession } from './session.ts'
 import { registerSpaces } from './spaces.ts'
 import { registerSyncActions } from './sync-actions.ts'
 import { registerSyncStream } from './sync-stream.ts'
 import { registerSyncs } from './syncs.ts'
+import { registerWebhooks } from './webhooks.ts'
 
 /**
  * The HTTP API as one Hono app: serve it with @hono/node-server, or call `app.request()`. A request passes: its id, who it
@@ -41,6 +47,8 @@ export function createApi(deps: ApiDeps): Api {
 
   app.use(requestIds())
   app.use(securityHeaders())
+  // Before anybody is asked who they are: a page and its scripts are the same for everybody.
+  if (deps.consoleDirectory !== null) app.use(consoleFiles(deps.consoleDirectory))
   app.use(limitedBodies())
   app.use(identify(deps))
   app.use(async (c, next) => {
@@ -61,12 +69,17 @@ export function createApi(deps: ApiDeps): Api {
   registerInstances(app, deps)
   registerInstanceTools(app, deps)
   registerBindings(app, deps)
+  registerAdoption(app, deps)
+  registerRotation(app, deps)
+  registerBindingTokens(app, deps)
   registerProfiles(app, deps)
   registerSyncs(app, deps)
   registerSyncActions(app, deps)
   registerSyncStream(app, deps)
   registerApiKeys(app, deps)
+  registerWebhooks(app, deps)
   registerObserve(app, deps)
+  registerAuditExport(app, deps)
   registerDocs(app, deps.facts.version)
   return app
 }

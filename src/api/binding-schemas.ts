@@ -1,8 +1,11 @@
 import { z } from '@hono/zod-openapi'
+import { retirementOf } from '../domain/retirement.ts'
 import { DEPLOYMENT_STATES } from '../domain/states.ts'
 import type { BindingView } from '../store/binding-views.ts'
 import { openPassThrough } from '../store/bindings.ts'
-import type { Store } from '../store/store.ts'
+import type { TokenRecord } from '../store/tokens.ts'
+import { UPSTREAM_TOOLS } from '../store/tool-changes.ts'
+import type { ApiDeps } from './deps.ts'
 import { EXPIRY_PRESETS } from './input-rules.ts'
 import {
   errorSchema,
@@ -45,6 +48,22 @@ export const bindingBatch = z
   })
   .openapi('BindingBatch')
 
+export const formerToken = z
+  .object({
+    id: idSchema,
+    start: z.string().openapi({ description: 'The visible first characters.' }),
+    origin: z.enum(['minted', 'custom']),
+    stage: z.enum(['waiting', 'grace', 'still_used', 'over']).openapi({
+      description:
+        'waiting: its platform may still hold it. grace: it ends once it has gone unused. still_used: the grace period is over, and somebody still sends it. over: it ends any moment.',
+    }),
+    stillUsed: z.boolean(),
+    endsAt: timestamp.nullable().openapi({ description: 'Unless it is used again. Null: while it waits.' }),
+    lastUsedAt: timestamp.nullable(),
+    retiringAt: timestamp.nullable(),
+  })
+  .openapi('FormerToken')
+
 export const bindingSchema = z
   .object({
     id: idSchema,
@@ -72,10 +91,17 @@ export const bindingSchema = z
       })
       .nullable()
       .openapi({ description: 'Null: none was made yet.' }),
+    formerTokens: z
+      .array(formerToken)
+      .openapi({ description: 'Tokens that were replaced and are still good, the newest first.' }),
     deployment: z.object({
       state: z.enum(DEPLOYMENT_STATES),
       remoteId: z.string().nullable(),
       driftFields: z.array(z.string()),
+      driftReason: z
+        .string()
+        .nullable()
+        .openapi({ description: 'What drifted, in words.', example: 'tools changed upstream' }),
       driftSince: timestamp.nullable(),
       error: errorSchema.nullable(),
       lastSyncId: idSchema.nullable(),
@@ -92,8 +118,46 @@ export const changedBinding = bindingSchema
   .extend({ effective: z.boolean().openapi({ description: 'Every live gateway has seen the change.' }) })
   .openapi('ChangedBinding')
 
+/** As recordCheck notes it: the gateway's address is not the one that was written. */
+const GATEWAY_URL = 'gateway-url'
+
+/** Null: nothing has drifted. */
+function driftReasonOf(fields: readonly string[]): string | null {
+  const ours = [UPSTREAM_TOOLS, GATEWAY_URL]
+  const onPlatform = fields.filter((field) => !ours.includes(field) && field !== 'deleted')
+  const reasons = [
+    ...(fields.includes('deleted') ? ['deleted on the platform'] : []),
+    ...(onPlatform.length > 0 ? [`changed on the platform: ${onPlatform.join(', ')}`] : []),
+    ...(fields.includes(UPSTREAM_TOOLS) ? ['tools changed upstream'] : []),
+    ...(fields.includes(GATEWAY_URL) ? ['the gateway has moved'] : []),
+  ]
+  return reasons.length === 0 ? null : reasons.join('; ')
+}
+
+/** A retiring token as people see it. `defaultGraceSeconds`: of the installation. */
+export function showFormer(
+  token: TokenRecord,
+  defaultGraceSeconds: number,
+  now: Date = new Date(),
+): z.infer<typeof formerToken> {
+  const { stage, endsAt } = retirementOf(token, defaultGraceSeconds, now)
+  return {
+    id: token.id,
+    start: token.start,
+    origin: token.origin,
+    stage,
+    stillUsed: stage === 'still_used',
+    endsAt: isoOrNull(endsAt),
+    lastUsedAt: isoOrNull(token.lastUsedAt),
+    retiringAt: isoOrNull(token.retiringAt),
+  }
+}
+
 /** Pass-through headers as their names, the token as its first characters. */
-export async function showBinding(store: Store, view: BindingView): Promise<z.infer<typeof bindingSchema>> {
+export async function showBinding(
+  { store, facts }: Pick<ApiDeps, 'store' | 'facts'>,
+  view: BindingView,
+): Promise<z.infer<typeof bindingSchema>> {
   const passThrough = view.hasOwnPassThrough ? await openPassThrough(store, view.id) : null
   const { deployment, token, instance } = view
   const expired = [view.expiresAt, token?.expiresAt ?? null].some((end) => end !== null && end <= new Date())
@@ -121,10 +185,12 @@ export async function showBinding(store: Store, view: BindingView): Promise<z.in
             lastUsedAt: isoOrNull(token.lastUsedAt),
             createdAt: iso(token.createdAt),
           },
+    formerTokens: view.formerTokens.map((former) => showFormer(former, facts.tokenGraceSeconds)),
     deployment: {
       state: deployment.state,
       remoteId: deployment.identity?.id ?? null,
       driftFields: deployment.driftFields,
+      driftReason: driftReasonOf(deployment.driftFields),
       driftSince: isoOrNull(deployment.driftSince),
       error: shownError(deployment.lastErrorType, deployment.lastErrorMessage),
       lastSyncId: deployment.lastSyncId,

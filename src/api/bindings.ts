@@ -1,9 +1,10 @@
 import { z } from '@hono/zod-openapi'
 import { DEPLOYMENT_STATES } from '../domain/states.ts'
 import { type BindingView, getBindingView, getBindingViews, listBindings } from '../store/binding-views.ts'
-import { type BindingPatch, getBindings, openPassThrough, updateBinding, updateBindings } from '../store/bindings.ts'
+import { type BindingPatch, getBinding, getBindings, updateBinding, updateBindings } from '../store/bindings.ts'
 import type { Headers } from '../store/instances.ts'
 import type { Store } from '../store/store.ts'
+import { bindingsNeedingAttention, TOKEN_ATTENTION_KINDS } from '../store/token-attention.ts'
 import { openToken } from '../store/tokens.ts'
 import {
   type BindingPatchInput,
@@ -18,6 +19,7 @@ import type { ApiDeps } from './deps.ts'
 import { etag, ifMatchHeader, requiredIfMatch } from './if-match.ts'
 import { checkHeaders, expiryOf, throwFieldErrors } from './input-rules.ts'
 import { pageOf, pageQuery } from './pagination.ts'
+import { cellOf, sealedPassThrough } from './pass-through.ts'
 import { ApiProblem, type FieldError, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { idParam, idSchema, unmaskHeaders } from './schemas.ts'
@@ -42,6 +44,10 @@ const listRoute = defineRoute('viewer', {
       platformId: idSchema.optional(),
       instanceId: idSchema.optional(),
       spaceId: idSchema.optional(),
+      attention: z.enum(TOKEN_ATTENTION_KINDS).optional().openapi({
+        description:
+          'What the overview speaks of under this kind. A replaced token is still used, or still what its platform holds; or the binding or its token ends soon.',
+      }),
     }),
   },
   responses: { 200: json(pageOf(bindingSchema), 'Bindings') },
@@ -113,15 +119,20 @@ export function registerBindings(app: Api, deps: ApiDeps): void {
     deps.gatewaySeen(revision, patches.some((patch) => patch.enabled === false) ? EFFECTIVE_TIMEOUT_MS : 0)
 
   app.openapi(listRoute, async (c) => {
-    const page = await listBindings(store, c.req.valid('query'))
-    const items = await Promise.all(page.items.map((view) => showBinding(store, view)))
+    const { attention, ...query } = c.req.valid('query')
+    const bindingIds =
+      attention === undefined
+        ? undefined
+        : await bindingsNeedingAttention(store, attention, { defaultGraceSeconds: deps.facts.tokenGraceSeconds })
+    const page = await listBindings(store, { ...query, bindingIds })
+    const items = await Promise.all(page.items.map((view) => showBinding(deps, view)))
     return c.json({ items, nextCursor: page.nextCursor }, 200)
   })
 
   app.openapi(getRoute, async (c) => {
     const view = await find(c.req.valid('param').id)
     c.header('etag', etag(view.rowVersion))
-    return c.json(await showBinding(store, view), 200)
+    return c.json(await showBinding(deps, view), 200)
   })
 
   app.openapi(patchRoute, async (c) => {
@@ -132,7 +143,7 @@ export function registerBindings(app: Api, deps: ApiDeps): void {
     const effective = await seen(record.revision, [patch])
     const view = await find(id)
     c.header('etag', etag(view.rowVersion))
-    return c.json({ ...(await showBinding(store, view)), effective }, 200)
+    return c.json({ ...(await showBinding(deps, view)), effective }, 200)
   })
 
   app.openapi(batchRoute, async (c) => {
@@ -155,7 +166,7 @@ export function registerBindings(app: Api, deps: ApiDeps): void {
       store,
       changes.map((change) => change.id),
     )
-    return c.json({ items: await Promise.all(views.map((view) => showBinding(store, view))), effective }, 200)
+    return c.json({ items: await Promise.all(views.map((view) => showBinding(deps, view))), effective }, 200)
   })
 
   app.openapi(revealRoute, async (c) => {
@@ -190,7 +201,10 @@ async function readPassThrough(
   field: string,
 ): Promise<Headers | null | undefined> {
   if (given === undefined || given === null) return given
-  const headers = unmaskHeaders(given, await openPassThrough(store, id), field)
+  const binding = await getBinding(store, id)
+  const cell = binding === null ? null : { ...binding, passThroughHeaders: given }
+  const sealed = cell === null ? null : (await sealedPassThrough(store, [cell])).get(cellOf(cell))
+  const headers = unmaskHeaders(given, sealed ?? null, field)
   checkHeaders(headers, field)
   return headers
 }

@@ -3,6 +3,7 @@ import type { EgressPolicy } from '../egress/policy.ts'
 import type { CallTarget, ToolCallOutcome } from '../mcp/call.ts'
 import type { DiscoveredTools, DiscoverTarget } from '../mcp/discover.ts'
 import type { Platform } from '../platforms/platform.ts'
+import type { Retention } from '../store/retention.ts'
 import type { Store } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { CozeSettings, DifySettings } from './platform-schemas.ts'
@@ -22,6 +23,8 @@ export type ApiDeps = {
   gatewaySeen(revision: number, timeoutMs: number): Promise<boolean>
   readiness(): Promise<Readiness>
   metrics: Registry
+  /** The built console; null serves none. */
+  consoleDirectory: string | null
   logger: Logger
 }
 
@@ -40,6 +43,10 @@ export type ApiFacts = {
   gatewayUrl: string
   temporal: { address: string; namespace: string; uiUrl: string | null; embedded: boolean }
   storeEngine: 'sqlite' | 'mysql'
+  /** How long what is over is kept. */
+  retention: Retention
+  /** How long a replaced token must have gone unused before it ends. */
+  tokenGraceSeconds: number
 }
 
 export type Readiness = { ready: boolean; parts: { name: string; ready: boolean; detail: string | null }[] }

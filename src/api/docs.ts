@@ -40,7 +40,8 @@ document.head.append(script)
 const STYLE = `
 body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color-scheme: light dark }
 #plain { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-td { padding: .2rem .8rem .2rem 0; vertical-align: top }
+td { padding: .2rem .8rem .2rem 0; vertical-align: top; overflow-wrap: anywhere }
+td:first-child, td:last-child { overflow-wrap: normal }
 code { font-family: ui-monospace, monospace }
 `
 

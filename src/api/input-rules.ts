@@ -1,6 +1,6 @@
 import { judgeHeaders } from '../domain/header-rules.ts'
 import { judgeCustomToken, normaliseToken } from '../domain/token.ts'
-import { ApiProblem, type FieldError, invalidField } from './problem.ts'
+import { ApiProblem, type FieldError, firstErrors, invalidField } from './problem.ts'
 
 /** Rules of inputs that several resources take; each refuses with the field's path and what to do. */
 
@@ -52,7 +52,9 @@ export function expiryOf(
   return at
 }
 
-export function throwFieldErrors(errors: FieldError[]): void {
+/** Names the first of them. */
+export function throwFieldErrors(all: readonly FieldError[]): void {
+  const errors = firstErrors(all)
   if (errors.length === 0) return
   throw new ApiProblem(422, 'invalid_field', errors.map((error) => `${error.field}: ${error.message}`).join(' '), {
     hint: 'Correct the fields listed in errors.',

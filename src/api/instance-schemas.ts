@@ -33,7 +33,7 @@ const limits = z
     idleTimeoutMs: timeoutMs(86_400_000).openapi({ description: 'Silence within an answer. Default: no limit.' }),
     requestsPerSecond: z.int().min(1).max(100_000).nullable().openapi({
       description:
-        'Of one binding, manual token, or all anonymous callers, in each gateway process. Default: no limit.',
+        'Of one binding, manual token, or all anonymous callers, on each machine that runs gateways. Default: no limit.',
     }),
     maxOpenRequests: z.int().min(1).max(100_000).nullable().openapi({
       description: 'As above, at one time; an open stream is one. Default: no limit.',

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { toToolferryError } from '../domain/errors.ts'
 import { headerSetDigest, upstreamHeaders } from '../domain/upstream-headers.ts'
+import { getBindingView } from '../store/binding-views.ts'
 import {
   type InstanceRecord,
   type LastProbe,
@@ -10,14 +11,16 @@ import {
   saveToolSnapshot,
   setLastProbe,
 } from '../store/instances.ts'
+import { openToken } from '../store/tokens.ts'
 import type { Api } from './context.ts'
 import type { ApiDeps } from './deps.ts'
-import { probeSchema } from './instance-schemas.ts'
+import { gatewayUrlOf, probeSchema } from './instance-schemas.ts'
 import { findInstance } from './instances.ts'
+import { ApiProblem, invalidField } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
-import { idParam, isoOrNull, shownError, timestamp } from './schemas.ts'
+import { idParam, idSchema, isoOrNull, shownError, timestamp } from './schemas.ts'
 
-/** What an instance's MCP server itself says: probe, tools, a call. Straight to the server, with the instance's own headers. */
+/** What an instance's MCP server itself says: probe, tools, a call. Straight to the server, with the instance's own headers; a call also through the gateway. */
 
 const PROBE_TIMEOUT_MS = 30_000
 const CALL_TIMEOUT_MS = 60_000
@@ -86,10 +89,19 @@ const callRoute = defineRoute(
     path: '/api/v1/instances/{id}/tools/{name}/call',
     operationId: 'callInstanceTool',
     tags,
-    summary: 'Call a tool of the instance to try it',
+    summary:
+      'Call a tool of the instance to try it: straight at the server, or through the gateway as one of its bindings',
     request: {
       params: idParam.extend({ name: z.string().max(256) }),
-      body: body(z.strictObject({ arguments: z.record(z.string(), z.unknown()).default({}) })),
+      body: body(
+        z.strictObject({
+          arguments: z.record(z.string(), z.unknown()).default({}),
+          bindingId: idSchema.optional().openapi({
+            description:
+              'Take the way of the platform’s calls: the gateway, with this binding’s token, headers and limits.',
+          }),
+        }),
+      ),
     },
     responses: { 200: json(outcomeSchema, 'What the server answered') },
   },
@@ -150,8 +162,13 @@ export function registerInstanceTools(app: Api, deps: ApiDeps): void {
   app.openapi(callRoute, async (c) => {
     const { id, name } = c.req.valid('param')
     const instance = await findInstance(deps, id)
-    const target = await targetOf(instance, c.req.raw.signal, CALL_TIMEOUT_MS)
-    const outcome = await deps.mcp.callTool({ ...target, name, arguments: c.req.valid('json').arguments })
+    const { arguments: given, bindingId } = c.req.valid('json')
+    const { signal } = c.req.raw
+    const target =
+      bindingId === undefined
+        ? await targetOf(instance, signal, CALL_TIMEOUT_MS)
+        : await gatewayTargetOf(deps, instance, bindingId, signal)
+    const outcome = await deps.mcp.callTool({ ...target, name, arguments: given })
     return c.json(
       outcome.ok
         ? { ok: true, result: outcome.result, error: null }
@@ -159,4 +176,23 @@ export function registerInstanceTools(app: Api, deps: ApiDeps): void {
       200,
     )
   })
+}
+
+/** The instance behind our own gateway, as the platform of this binding calls it. */
+async function gatewayTargetOf(deps: ApiDeps, instance: InstanceRecord, bindingId: string, signal: AbortSignal) {
+  const binding = await getBindingView(deps.store, bindingId)
+  if (binding === null || binding.instance.id !== instance.id) {
+    throw invalidField('bindingId', 'This instance has no such binding.')
+  }
+  if (binding.token === null) {
+    throw new ApiProblem(404, 'no_token', 'This binding has no token yet.', { hint: 'A sync makes one.' })
+  }
+  return {
+    url: gatewayUrlOf(instance, deps.facts.gatewayUrl),
+    transport: instance.transport,
+    headers: { Authorization: `Bearer ${await openToken(deps.store, binding.token.id)}` },
+    egress: deps.egress.forOwnGateway(deps.facts.gatewayUrl),
+    signal,
+    timeoutMs: CALL_TIMEOUT_MS,
+  }
 }

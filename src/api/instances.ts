@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { listBindings } from '../store/binding-views.ts'
+import { countOwnHeaders } from '../store/bindings.ts'
 import {
   createInstance,
   deleteInstance,
@@ -10,8 +11,10 @@ import {
   openHeaders,
   updateInstance,
 } from '../store/instances.ts'
+import { listOpenSyncs } from '../store/syncs.ts'
 import { bindingSchema, showBinding } from './binding-schemas.ts'
 import { type Api, type ApiContext, hasRole } from './context.ts'
+import { deleteWithObjects, deletionQuery, deletionResponses } from './deletion.ts'
 import type { ApiDeps } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
 import { checkHeaders } from './input-rules.ts'
@@ -19,7 +22,7 @@ import { gatewayUrlOf, instanceInput, instancePatch, instanceSchema, showInstanc
 import { pageOf, pageQuery } from './pagination.ts'
 import { ApiProblem, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
-import { flagQuery, idParam, unmaskHeaders } from './schemas.ts'
+import { idParam, unmaskHeaders } from './schemas.ts'
 
 const tags = ['instances']
 
@@ -69,7 +72,8 @@ const patchRoute = defineRoute(
     path: '/api/v1/instances/{id}',
     operationId: 'updateInstance',
     tags,
-    summary: 'Change an instance; another URL or transport drops its sealed headers, which must be given again',
+    summary:
+      'Change an instance; another URL or transport drops its sealed headers, which must be given again; another host needs the role admin where authorizations have headers of their own; a status ends a deletion that failed',
     request: { params: idParam, headers: ifMatchHeader, body: body(instancePatch) },
     responses: { 200: json(instanceSchema, 'The instance') },
   },
@@ -83,14 +87,9 @@ const deleteRoute = defineRoute(
     path: '/api/v1/instances/{id}',
     operationId: 'deleteInstance',
     tags,
-    summary: 'Delete an instance with its bindings',
-    request: {
-      params: idParam,
-      query: z.object({
-        forget: flagQuery.openapi({ description: 'Drop the records, leave our objects on the platforms (admins).' }),
-      }),
-    },
-    responses: { 204: { description: 'Deleted' } },
+    summary: 'Delete an instance with its bindings; its objects are removed from the platforms first',
+    request: { params: idParam, query: deletionQuery },
+    responses: deletionResponses,
   },
   { resource: 'instance', action: 'delete' },
 )
@@ -156,9 +155,13 @@ export function registerInstances(app: Api, deps: ApiDeps): void {
   app.openapi(patchRoute, async (c) => {
     const { headers, defaultPassThroughHeaders, url, ...rest } = c.req.valid('json')
     const before = await findInstance(deps, c.req.valid('param').id)
+    if (rest.status !== undefined) await refuseDuringRemoval(deps, before)
     const version = optionalIfMatch(c.req.valid('header')['if-match'])
+    // These go by what was read: somebody else's change since then must not get lost under them.
+    const byRead = [url, rest.transport, headers, defaultPassThroughHeaders].some((given) => given !== undefined)
     const href = url === undefined ? before.url : (await deps.egress.checkUrlAddresses(url, 'url')).href
     const moved = href !== before.url || (rest.transport !== undefined && rest.transport !== before.transport)
+    if (new URL(href).origin !== new URL(before.url).origin) await refuseToCarryOff(c, deps, before.id)
     const resolve = async (
       given: Record<string, string> | undefined,
       field: string,
@@ -171,9 +174,9 @@ export function registerInstances(app: Api, deps: ApiDeps): void {
     }
     const own = await resolve(headers, 'headers', openHeaders)
     const passThrough = await resolve(defaultPassThroughHeaders, 'defaultPassThroughHeaders', openDefaultPassThrough)
-    const instance = await updateInstance(store, before.id, version, {
+    const instance = await updateInstance(store, before.id, byRead ? (version ?? before.rowVersion) : version, {
       ...withoutUndefined(rest),
-      url: href,
+      ...(url === undefined ? {} : { url: href }),
       ...(own === undefined ? {} : { headers: own }),
       ...(passThrough === undefined ? {} : { defaultPassThrough: passThrough }),
     })
@@ -182,21 +185,16 @@ export function registerInstances(app: Api, deps: ApiDeps): void {
   })
 
   app.openapi(deleteRoute, async (c) => {
-    const { forget } = c.req.valid('query')
-    const instance = await findInstance(deps, c.req.valid('param').id)
-    if (forget && !hasRole(c.get('principal')?.role ?? 'viewer', 'admin')) {
-      throw new ApiProblem(403, 'forbidden', 'Dropping the records only (forget) needs the role admin.', {
-        hint: 'Remove it from the platforms with a removal sync, then delete it without forget.',
-      })
-    }
-    await deleteInstance(store, instance.id, { forget })
-    return c.body(null, 204)
+    const { id } = await findInstance(deps, c.req.valid('param').id)
+    const erase = (options: { forget: boolean }) => deleteInstance(store, id, options)
+    const deletion = await deleteWithObjects(c, deps, { instanceId: id }, erase, c.req.valid('query'))
+    return deletion === null ? c.body(null, 204) : c.json(deletion, 202)
   })
 
   app.openapi(bindingsRoute, async (c) => {
     const instance = await findInstance(deps, c.req.valid('param').id)
     const page = await listBindings(store, { ...c.req.valid('query'), instanceId: instance.id })
-    const items = await Promise.all(page.items.map((binding) => showBinding(store, binding)))
+    const items = await Promise.all(page.items.map((binding) => showBinding(deps, binding)))
     return c.json({ items, nextCursor: page.nextCursor }, 200)
   })
 
@@ -208,6 +206,27 @@ export function registerInstances(app: Api, deps: ApiDeps): void {
       ...(instance.accessMode === 'token' ? { headers: { Authorization: 'Bearer <gateway token>' } } : {}),
     }
     return c.json({ mcpServers: { [instance.name]: server } }, 200)
+  })
+}
+
+/** The headers of single bindings stay with their instance, and go where it goes: secrets that an operator cannot read. */
+async function refuseToCarryOff(c: ApiContext, { store }: ApiDeps, instanceId: string): Promise<void> {
+  if (hasRole(c.get('principal')?.role ?? 'viewer', 'admin')) return
+  const count = await countOwnHeaders(store, instanceId)
+  if (count === 0) return
+  throw new ApiProblem(403, 'forbidden', 'Moving this MCP server to another host needs the role admin.', {
+    hint: `${count} of its authorizations have headers of their own, which would be sent there.`,
+  })
+}
+
+/** Giving a status ends a deletion, though not under the run that is just carrying it out. */
+async function refuseDuringRemoval(deps: ApiDeps, instance: InstanceRecord): Promise<void> {
+  if (instance.status !== 'removing') return
+  const runs = await listOpenSyncs(deps.store)
+  const run = runs.find((one) => one.action === 'remove' && one.selection.instanceIds.includes(instance.id))
+  if (run === undefined) return
+  throw new ApiProblem(409, 'being_deleted', `The run ${run.id} is still removing its objects.`, {
+    hint: 'Cancel that run first; then it can be activated again.',
   })
 }
 

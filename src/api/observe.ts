@@ -4,12 +4,16 @@ import { listAudit } from '../store/audit.ts'
 import { countDeployments } from '../store/deployments.ts'
 import { listJournalEntries } from '../store/journal.ts'
 import { listOpenSyncs } from '../store/syncs.ts'
+import { TOKEN_ATTENTION_KINDS } from '../store/token-attention.ts'
+import { UPSTREAM_TOOLS } from '../store/tool-changes.ts'
+import { auditFilterQuery } from './audit-export.ts'
 import type { Api } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { pageOf, pageQuery } from './pagination.ts'
 import { defineRoute, json } from './route.ts'
 import { idSchema, iso, timestamp } from './schemas.ts'
 import { showSync, syncSchema } from './sync-schemas.ts'
+import { tokenAttention } from './token-attention.ts'
 
 /** What only looks: overview, audit, the gateway's journal, settings. */
 
@@ -20,7 +24,16 @@ const EXPIRY_WARNING_MS = 7 * 24 * 3_600_000
 
 const attentionSchema = z
   .object({
-    kind: z.enum(['platform_credential', 'credential_expiring', 'run_waiting', 'drifted', 'failed', 'conflict']),
+    kind: z.enum([
+      'platform_credential',
+      'credential_expiring',
+      'run_waiting',
+      'drifted',
+      'failed',
+      'conflict',
+      'tools_changed',
+      ...TOKEN_ATTENTION_KINDS,
+    ]),
     message: z.string(),
     platformId: idSchema.nullable(),
     syncId: idSchema.nullable(),
@@ -61,11 +74,9 @@ const auditRoute = defineRoute('admin', {
   tags: ['observe'],
   summary: 'Who did what: field names, never values; the newest first',
   request: {
-    query: pageQuery.extend({
-      resource: z.string().max(32).optional(),
-      resourceId: z.string().max(191).optional(),
-      actor: z.string().max(191).optional(),
-      action: z.string().max(64).optional(),
+    query: pageQuery.extend(auditFilterQuery.shape).extend({
+      from: timestamp.optional().openapi({ description: 'From this moment on.' }),
+      to: timestamp.optional().openapi({ description: 'Before this moment.' }),
     }),
   },
   responses: {
@@ -151,6 +162,9 @@ const settingsRoute = defineRoute('viewer', {
           publicUrl: z.string(),
           gatewayUrl: z.string(),
           storeEngine: z.enum(['sqlite', 'mysql']),
+          retention: z
+            .object({ syncDays: z.int(), journalDays: z.int(), auditDays: z.int() })
+            .openapi({ description: 'How long runs, the gateway’s journal and the audit are kept.' }),
           temporal: z.object({
             address: z.string(),
             namespace: z.string(),
@@ -182,7 +196,12 @@ export function registerObserve(app: Api, deps: ApiDeps): void {
   })
 
   app.openapi(auditRoute, async (c) => {
-    const page = await listAudit(store, c.req.valid('query'))
+    const { from, to, ...query } = c.req.valid('query')
+    const page = await listAudit(store, {
+      ...query,
+      from: from === undefined ? undefined : new Date(from),
+      to: to === undefined ? undefined : new Date(to),
+    })
     return c.json(
       { items: page.items.map((event) => ({ ...event, at: iso(event.at) })), nextCursor: page.nextCursor },
       200,
@@ -204,14 +223,14 @@ export function registerObserve(app: Api, deps: ApiDeps): void {
   })
 
   app.openapi(settingsRoute, (c) => {
-    const { version, publicUrl, gatewayUrl, storeEngine, temporal } = deps.facts
-    return c.json({ version, publicUrl, gatewayUrl, storeEngine, temporal }, 200)
+    const { version, publicUrl, gatewayUrl, storeEngine, retention, temporal } = deps.facts
+    return c.json({ version, publicUrl, gatewayUrl, storeEngine, retention, temporal }, 200)
   })
 }
 
 async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchema>[]> {
   const { db } = deps.store
-  const [platforms, expiring, waiting, groups] = await Promise.all([
+  const [platforms, expiring, waiting, groups, toolsChanged, tokens] = await Promise.all([
     db.platform.findMany({ where: { credentialState: { in: ['none', 'refused', 'expired'] } }, take: 50 }),
     db.platform.findMany({
       where: {
@@ -230,6 +249,13 @@ async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchem
       where: { state: { in: ['drifted', 'failed', 'conflict'] } },
       _count: { _all: true },
     }),
+    db.deployment.groupBy({
+      by: ['platformId'],
+      where: { driftFields: { contains: UPSTREAM_TOOLS } },
+      _count: { _all: true },
+      _min: { driftSince: true },
+    }),
+    tokenAttention(deps),
   ])
   return [
     ...platforms.map((row) => ({
@@ -260,5 +286,13 @@ async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchem
       syncId: null,
       count: group._count._all,
     })),
+    ...toolsChanged.map((group) => ({
+      kind: 'tools_changed' as const,
+      message: `${group._count._all} on one platform: tools changed upstream, since ${group._min.driftSince?.toISOString()}.`,
+      platformId: group.platformId,
+      syncId: null,
+      count: group._count._all,
+    })),
+    ...tokens.map((entry) => ({ ...entry, platformId: null, syncId: null })),
   ]
 }

@@ -47,13 +47,14 @@ export function draftOf(deps: ApiDeps, input: PlatformInput): Draft {
   }
 }
 
-/** The settings after a change. `moved`: they point elsewhere, so that the secret is void. */
+/** The settings after a change. `placed`: it is about them; `moved`: they point elsewhere, so that the secret is void. */
 export function patchedDraft(
   deps: ApiDeps,
   platform: PlatformRecord,
   patch: PlatformPatch,
-): { draft: Draft; moved: boolean } {
+): { draft: Draft; moved: boolean; placed: boolean } {
   const { edition, database, baseUrl, enterpriseId, userId } = patch
+  const placed = [edition, database, baseUrl, enterpriseId, userId].some((given) => given !== undefined)
   if (platform.kind === 'dify') {
     refuseFields(platform.kind, { baseUrl, enterpriseId, userId })
     const before = difySettings.parse(platform.settings)
@@ -64,7 +65,11 @@ export function patchedDraft(
       difySettings.parse({ edition: edition ?? before.edition, database: { ...before.database, ...given } }),
     )
     const moved = JSON.stringify(settings.database) !== JSON.stringify(before.database)
-    return { draft: { kind: 'dify', settings, credential: password === undefined ? null : { password } }, moved }
+    return {
+      draft: { kind: 'dify', settings, credential: password === undefined ? null : { password } },
+      moved,
+      placed,
+    }
   }
   refuseFields(platform.kind, { edition, database })
   const before = cozeSettings.parse(platform.settings)
@@ -79,6 +84,7 @@ export function patchedDraft(
   return {
     draft: { kind: 'coze', settings: moved ? { ...settings, cookieUser: null } : settings, credential: null },
     moved,
+    placed,
   }
 }
 

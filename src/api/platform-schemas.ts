@@ -31,6 +31,10 @@ const gatewayUrl = z
   .max(500)
   .openapi({ description: 'The gateway as this platform reaches it.' })
 
+const rotateAfterDays = z.int().min(0).max(36_500).nullable().openapi({
+  description: 'Minted tokens that are older are replaced. 0: never; null: as the installation says.',
+})
+
 export const difySettings = z.object({
   edition: z.enum(['community', 'enterprise']),
   database: difyDatabase,
@@ -43,6 +47,7 @@ const difyInput = z.strictObject({
   edition: z.enum(['community', 'enterprise']).default('community'),
   database: difyDatabase.extend({ password }),
   gatewayUrl: gatewayUrl.nullable().optional(),
+  rotateAfterDays: rotateAfterDays.optional(),
 })
 
 const cookie = z.string().min(1).max(65_536).openapi({
@@ -85,6 +90,7 @@ const cozeInput = z.strictObject({
   userId: userId.optional(),
   cookie: cookie.optional(),
   gatewayUrl: gatewayUrl.nullable().optional(),
+  rotateAfterDays: rotateAfterDays.optional(),
 })
 
 export const platformInput = z
@@ -113,6 +119,7 @@ export const platformPatch = z
     enterpriseId: enterpriseId.optional(),
     userId: userId.optional(),
     gatewayUrl: gatewayUrl.nullable().optional(),
+    rotateAfterDays: rotateAfterDays.optional(),
   })
   .openapi('PlatformPatch')
 export type PlatformPatch = z.infer<typeof platformPatch>
@@ -139,6 +146,7 @@ export const platformSchema = z
     effectiveGatewayUrl: z
       .string()
       .openapi({ description: 'What the platform calls: its own gateway URL, else the public URL.' }),
+    rotateAfterDays: z.int().nullable(),
     hasCredential: z.boolean(),
     credentialState: z.string().openapi({ description: 'none, unknown, valid, refused or expired' }),
     credentialExpiresAt: timestamp.nullable().openapi({ description: 'A hint; the platform has the last word.' }),

@@ -16,6 +16,7 @@ import {
 } from '../store/platforms.ts'
 import { findPlatformOfSpaces, upsertSpaces } from '../store/spaces.ts'
 import type { Api } from './context.ts'
+import { deleteWithObjects, deletionQuery, deletionResponses } from './deletion.ts'
 import type { ApiDeps, PlatformTarget } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
 import { signalOpenRuns } from './open-runs.ts'
@@ -110,14 +111,9 @@ const deleteRoute = defineRoute(
     path: '/api/v1/platforms/{id}',
     operationId: 'deletePlatform',
     tags,
-    summary: 'Delete a platform with its bindings',
-    request: {
-      params: idParam,
-      query: z.object({
-        forget: flagQuery.openapi({ description: 'Drop the records, leave our objects on the platform.' }),
-      }),
-    },
-    responses: { 204: { description: 'Deleted' } },
+    summary: 'Delete a platform with its bindings; our objects are removed from it first',
+    request: { params: idParam, query: deletionQuery },
+    responses: deletionResponses,
   },
   { resource: 'platform', action: 'delete' },
 )
@@ -200,22 +196,14 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const draft = withAccount(given, found?.account ?? null)
     await refuseRegistered(deps, draft)
     const listed = target !== null && found?.ok === true ? await spacesOf(deps, target, c.req.raw.signal) : []
-    // One database can have several addresses; its workspaces tell.
-    const byOtherName =
-      draft.kind === 'dify'
-        ? await findPlatformOfSpaces(
-            store,
-            'dify',
-            listed.map((space) => space.remoteId),
-          )
-        : null
-    if (byOtherName !== null) throw alreadyRegistered(byOtherName, draft)
+    await refuseByOtherName(deps, draft, listed, null)
     const platform = await createPlatform(store, {
       kind: draft.kind,
       name: input.name,
       remoteKey: remoteKeyOf(draft),
       settings: draft.settings,
       gatewayUrl,
+      rotateAfterDays: input.rotateAfterDays ?? null,
       credential: draft.credential,
       ...(found === null
         ? {}
@@ -251,33 +239,38 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const patch = c.req.valid('json')
     const platform = await find(c.req.valid('param').id)
     const version = optionalIfMatch(c.req.valid('header')['if-match'])
-    const { draft, moved } = patchedDraft(deps, platform, patch)
+    const { draft, moved, placed } = patchedDraft(deps, platform, patch)
     const target = targetOf(draft)
     const gatewayUrl = checkedGatewayUrl(patch.gatewayUrl)
     refuseUnusableGateway(draft, gatewayUrl)
     const found = target === null ? null : await check(target, c.req.raw.signal, gatewayUrl ?? platform.gatewayUrl)
     if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found, draft.kind)
-    let after = await updatePlatform(store, platform.id, version, {
-      settings: draft.settings,
-      remoteKey: remoteKeyOf(draft),
+    if (moved && target !== null && found?.ok === true) {
+      await refuseByOtherName(deps, draft, await spacesOf(deps, target, c.req.raw.signal), platform.id)
+    }
+    const given =
+      draft.credential === null || found === null
+        ? null
+        : { credential: draft.credential, state: credentialStateOf(found) }
+    // Settings, and the secret for them, are those that were read with this change: nobody else's since then may get lost.
+    const after = await updatePlatform(store, platform.id, placed ? (version ?? platform.rowVersion) : version, {
+      ...(placed ? { settings: draft.settings, remoteKey: remoteKeyOf(draft) } : {}),
+      ...(given !== null || moved ? { credential: given } : {}),
       ...(patch.name === undefined ? {} : { name: patch.name }),
       ...(gatewayUrl === undefined ? {} : { gatewayUrl }),
+      ...(patch.rotateAfterDays === undefined ? {} : { rotateAfterDays: patch.rotateAfterDays }),
       ...(found === null ? {} : { checkedAt: new Date() }),
     })
-    if (draft.credential !== null && found !== null) {
-      after = await setCredential(store, platform.id, draft.credential, { state: credentialStateOf(found) })
-      await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
-    } else if (moved && after.hasCredential) {
-      after = await clearCredential(store, platform.id)
-    }
+    if (given !== null) await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
     c.header('etag', etag(after.rowVersion))
     return c.json(show(after), 200)
   })
 
   app.openapi(deleteRoute, async (c) => {
     const platform = await find(c.req.valid('param').id)
-    await deletePlatform(store, platform.id, { forget: c.req.valid('query').forget })
-    return c.body(null, 204)
+    const erase = (options: { forget: boolean }) => deletePlatform(store, platform.id, options)
+    const deletion = await deleteWithObjects(c, deps, { platformId: platform.id }, erase, c.req.valid('query'))
+    return deletion === null ? c.body(null, 204) : c.json(deletion, 202)
   })
 
   app.openapi(checkRoute, async (c) => {
@@ -286,7 +279,10 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const found = await check(target, c.req.raw.signal, platform.gatewayUrl)
     await setPlatformChecked(store, platform.id)
     const state = credentialStateOf(found)
-    if (state !== 'unknown') await setCredentialState(store, platform.id, state, credentialVersion)
+    // Unknown: the platform could not be asked, and what is known of the credential stands.
+    if (state !== 'unknown') {
+      await setCredentialState(store, platform.id, state, credentialVersion, found.credentialExpiresAt)
+    }
     return c.json(showCheck(found), 200)
   })
 
@@ -299,14 +295,22 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const found = await check(target, c.req.raw.signal, platform.gatewayUrl)
     if (!found.ok && !c.req.valid('query').force) throw checkFailed(found, given.kind)
     refuseOtherUser(given, found, input.confirmUserChange)
-    const draft = withAccount(given, found.account ?? null)
-    if (JSON.stringify(draft.settings) !== JSON.stringify(given.settings)) {
-      await updatePlatform(store, platform.id, null, { settings: draft.settings })
+    // Where it points was not looked at when it was moved there without its secret.
+    if (!platform.hasCredential && found.ok) {
+      await refuseByOtherName(deps, given, await spacesOf(deps, target, c.req.raw.signal), platform.id)
     }
-    const after = await setCredential(store, platform.id, given.credential, {
+    const draft = withAccount(given, found.account ?? null)
+    const credential = {
+      credential: given.credential,
       state: credentialStateOf(found),
       expiresAt: found.credentialExpiresAt ?? null,
-    })
+    }
+    // For the place that it was tried at: a platform that was moved meanwhile must not be sent it.
+    const { rowVersion } = platform
+    const after =
+      JSON.stringify(draft.settings) === JSON.stringify(given.settings)
+        ? await setCredential(store, platform.id, { ...credential, rowVersion })
+        : await updatePlatform(store, platform.id, rowVersion, { settings: draft.settings, credential })
     await setPlatformChecked(store, platform.id)
     await signalOpenRuns(deps, { platformId: platform.id }, { type: 'credentialReplaced' })
     return c.json(show(after), 200)
@@ -326,6 +330,7 @@ function showPlatform(platform: PlatformRecord, publicUrl: string): z.infer<type
     settings: platform.settings,
     gatewayUrl: platform.gatewayUrl,
     effectiveGatewayUrl: platform.gatewayUrl ?? publicUrl,
+    rotateAfterDays: platform.rotateAfterDays,
     hasCredential: platform.hasCredential,
     credentialState: platform.credentialState,
     credentialExpiresAt: isoOrNull(platform.credentialExpiresAt),
@@ -364,6 +369,19 @@ function checkedGatewayUrl(text: string | null | undefined): string | null | und
 
 async function refuseRegistered(deps: ApiDeps, draft: Draft): Promise<void> {
   const same = await findPlatformByRemoteKey(deps.store, remoteKeyOf(draft))
+  if (same !== null) throw alreadyRegistered(same, draft)
+}
+
+/** One database can have several addresses; its workspaces tell. */
+async function refuseByOtherName(
+  deps: ApiDeps,
+  draft: Draft,
+  listed: readonly RemoteSpace[],
+  ownId: string | null,
+): Promise<void> {
+  if (draft.kind !== 'dify') return
+  const remoteIds = listed.map((space) => space.remoteId)
+  const same = await findPlatformOfSpaces(deps.store, draft.kind, remoteIds, ownId)
   if (same !== null) throw alreadyRegistered(same, draft)
 }
 

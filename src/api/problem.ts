@@ -4,6 +4,7 @@ import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ZodError } from 'zod'
 import { ToolferryError } from '../domain/errors.ts'
+import { clip } from '../store/columns.ts'
 import { StoreError, type StoreErrorCode } from '../store/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { ApiEnv } from './context.ts'
@@ -54,7 +55,10 @@ const STORE_HINTS: Record<StoreErrorCode, string> = {
   already_registered: 'Use the one that exists, or delete it first.',
   token_in_use: 'Give another token, or leave it out to have one made.',
   idempotency_key_reused: 'Use a new Idempotency-Key for a new request.',
-  has_deployments: 'Remove it from the platforms first (a sync with action "remove"), or delete with ?forget=true.',
+  owned_by_another: 'Remove it from that binding first, or adopt another object.',
+  last_admin_key: 'Make another admin key first.',
+  has_deployments:
+    'Delete it again: its removal goes on with what is left. Or drop the records only, with ?forget=true.',
 }
 
 export function notFound(what: string, id: string): ApiProblem {
@@ -64,14 +68,35 @@ export function notFound(what: string, id: string): ApiProblem {
   })
 }
 
+/** An instance or a platform that is on its way out takes nothing new. */
+export function beingDeleted(what: string, errors: FieldError[] = []): ApiProblem {
+  return new ApiProblem(
+    409,
+    'being_deleted',
+    `${what} is being deleted: nothing new can be brought there or taken from it.`,
+    {
+      hint: 'Wait for the end of its removal, or take it out of the selection. Deleting it again goes on with what is left.',
+      errors,
+    },
+  )
+}
+
 /** One wrong field of a request that is otherwise well formed. */
 export function invalidField(field: string, message: string): ApiProblem {
   return new ApiProblem(422, 'invalid_field', `${field}: ${message}`, { errors: [{ field, message }] })
 }
 
-/** The issues of a failed validation, each with the field's path (`database.port`, `spaceIds[0]`); never a value. */
+/** Errors of one answer: a body may hold a hundred thousand, from whoever is not even asked who it is. */
+const MAX_ERRORS = 100
+const MAX_FIELD_CHARS = 200
+
+/** The first issues of a failed validation, each with the field's path (`database.port`, `spaceIds[0]`); never a value. */
 export function fieldErrors(error: ZodError): FieldError[] {
-  return error.issues.flatMap((issue) => fieldErrorsOf(issue, []))
+  return firstErrors(error.issues.slice(0, MAX_ERRORS).flatMap((issue) => fieldErrorsOf(issue, [])))
+}
+
+export function firstErrors(errors: readonly FieldError[]): FieldError[] {
+  return errors.slice(0, MAX_ERRORS)
 }
 
 export function invalidRequest(errors: FieldError[]): ApiProblem {
@@ -157,8 +182,8 @@ function fieldErrorsOf(issue: Issue, parents: PropertyKey[]): FieldError[] {
   const path = [...parents, ...issue.path]
   const field = fieldPath(path)
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      field: field === '' ? key : `${field}.${key}`,
+    return issue.keys.slice(0, MAX_ERRORS).map((key) => ({
+      field: clip(field === '' ? key : `${field}.${key}`, MAX_FIELD_CHARS),
       message: 'There is no such property; check its spelling.',
     }))
   }
@@ -167,7 +192,7 @@ function fieldErrorsOf(issue: Issue, parents: PropertyKey[]): FieldError[] {
     const meant = issue.errors.find((branch) => branch.some((inner) => inner.path.length > 0))
     if (meant !== undefined) return meant.flatMap((inner) => fieldErrorsOf(inner, path))
   }
-  return [{ field: field === '' ? 'body' : field, message: issue.message }]
+  return [{ field: field === '' ? 'body' : clip(field, MAX_FIELD_CHARS), message: issue.message }]
 }
 
 function fieldPath(path: PropertyKey[]): string {

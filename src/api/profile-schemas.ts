@@ -4,6 +4,7 @@ import { SYNC_STATES } from '../domain/states.ts'
 import type { ProfileRecord } from '../store/profiles.ts'
 import type { SyncRecord } from '../store/syncs.ts'
 import { idSchema, iso, isoOrNull, nameSchema, timestamp } from './schemas.ts'
+import { confirmPrune, writePolicy } from './sync-schemas.ts'
 
 const action = z
   .enum(['sync', 'check'])
@@ -48,11 +49,17 @@ const selection = z
 const fields = {
   name: nameSchema,
   selection,
-  // What a profile no longer selects stays: removing it by itself is not there yet.
-  writePolicy: z.enum(['upsert-only', 'create-only']),
+  writePolicy,
   driftPolicy: z.enum(['report', 'heal']).openapi({
     description:
       'What its runs do where a platform’s object was changed by somebody else: leave and show it, or write it anew.',
+  }),
+  onToolsChanged: z.enum(['sync', 'report']).openapi({
+    description:
+      'What happens when an MCP server offers other tools than were deployed: a run brings them once the list has settled, or it is only shown.',
+  }),
+  rotateAfterDays: z.int().min(1).max(36_500).nullable().openapi({
+    description: 'Its runs replace minted tokens that are older. Null: as the platform or the installation says.',
   }),
   schedule: scheduleInput.nullable().openapi({ description: 'Null: it runs when triggered only.' }),
   acceptWarnings: z.boolean().default(false),
@@ -64,6 +71,8 @@ export const profileInput = z
     platformId: idSchema,
     writePolicy: fields.writePolicy.default('upsert-only'),
     driftPolicy: fields.driftPolicy.default('report'),
+    onToolsChanged: fields.onToolsChanged.default('sync'),
+    rotateAfterDays: fields.rotateAfterDays.default(null),
     schedule: fields.schedule.default(null),
   })
   .openapi('ProfileInput')
@@ -74,6 +83,8 @@ export const profilePatch = z
     selection: fields.selection.optional(),
     writePolicy: fields.writePolicy.optional(),
     driftPolicy: fields.driftPolicy.optional(),
+    onToolsChanged: fields.onToolsChanged.optional(),
+    rotateAfterDays: fields.rotateAfterDays.optional(),
     schedule: fields.schedule.optional(),
   })
   .openapi('ProfilePatch')
@@ -81,6 +92,7 @@ export const profilePatch = z
 export const pauseInput = z.strictObject({ reason: z.string().trim().min(1).max(500).optional() })
 export const triggerInput = z.strictObject({
   dryRun: z.boolean().optional().openapi({ description: 'true: look only. Default: as its schedule does.' }),
+  confirmPrune,
 })
 
 export const profileSchema = z
@@ -94,6 +106,8 @@ export const profileSchema = z
     }),
     writePolicy: z.string(),
     driftPolicy: z.enum(['report', 'heal']),
+    onToolsChanged: z.enum(['sync', 'report']),
+    rotateAfterDays: z.int().nullable(),
     schedule: z
       .object({
         action: z.enum(['sync', 'check']),
@@ -130,6 +144,8 @@ export function showProfile(
     selection: profile.selection,
     writePolicy: profile.writePolicy,
     driftPolicy: profile.driftPolicy,
+    onToolsChanged: profile.onToolsChanged,
+    rotateAfterDays: profile.rotateAfterDays,
     schedule: profile.schedule,
     paused: profile.paused,
     pauseReason: profile.pauseReason,

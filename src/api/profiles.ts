@@ -17,7 +17,7 @@ import type { ApiDeps } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
 import { throwFieldErrors } from './input-rules.ts'
 import { pageOf, pageQuery } from './pagination.ts'
-import { ApiProblem, invalidField, notFound } from './problem.ts'
+import { ApiProblem, beingDeleted, invalidField, notFound } from './problem.ts'
 import { pauseInput, profileInput, profilePatch, profileSchema, showProfile, triggerInput } from './profile-schemas.ts'
 import { body, defineRoute, json } from './route.ts'
 import { idParam, idSchema } from './schemas.ts'
@@ -179,7 +179,7 @@ export function registerProfiles(app: Api, deps: ApiDeps): void {
 
   app.openapi(patchRoute, async (c) => {
     const before = await find(c.req.valid('param').id)
-    const { name, selection, writePolicy, driftPolicy, schedule } = c.req.valid('json')
+    const { name, selection, writePolicy, driftPolicy, onToolsChanged, rotateAfterDays, schedule } = c.req.valid('json')
     if (selection !== undefined) await checkSelection(deps, await platformOf(deps, before.platformId), selection)
     const version = optionalIfMatch(c.req.valid('header')['if-match'])
     const profile = await updateProfile(store, before.id, version, {
@@ -187,6 +187,8 @@ export function registerProfiles(app: Api, deps: ApiDeps): void {
       ...(selection === undefined ? {} : { selection }),
       ...(writePolicy === undefined ? {} : { writePolicy }),
       ...(driftPolicy === undefined ? {} : { driftPolicy }),
+      ...(onToolsChanged === undefined ? {} : { onToolsChanged }),
+      ...(rotateAfterDays === undefined ? {} : { rotateAfterDays }),
       ...(schedule === undefined ? {} : { schedule }),
     })
     c.header('etag', etag(profile.rowVersion))
@@ -210,8 +212,8 @@ export function registerProfiles(app: Api, deps: ApiDeps): void {
     }
     const platform = await platformOf(deps, profile.platformId)
     const { run, warnings } = await runOfProfile(store, profile)
-    const { dryRun = run.dryRun ?? false } = c.req.valid('json')
-    const input = { ...run, dryRun, requestedBy: c.get('principal')?.name ?? 'unknown' }
+    const { dryRun = run.dryRun ?? false, confirmPrune } = c.req.valid('json')
+    const input = { ...run, dryRun, confirmPrune, requestedBy: c.get('principal')?.name ?? 'unknown' }
     const sync = await createAndStart(deps, input, [...warningsOf(deps, platform), ...warnings], null)
     const answer = showStarted(c, sync)
     c.set('auditId', profile.id)
@@ -237,7 +239,7 @@ async function platformOf(deps: ApiDeps, id: string): Promise<PlatformRecord> {
   if (platform === null) {
     throw invalidField('platformId', 'There is no such platform; GET /api/v1/platforms lists them.')
   }
-  if (platform.status !== 'active') throw invalidField('platformId', 'This platform is being removed.')
+  if (platform.status === 'removing') throw beingDeleted(`The platform "${platform.name}"`)
   return platform
 }
 

@@ -24,9 +24,9 @@ export const nameSchema = z
   .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not hold control characters')
 
 /** Header name → value on the way in. The names' and values' rules are src/domain/header-rules.ts. */
-export const headersInput = z
-  .record(z.string().max(256), z.string().max(8192))
-  .openapi({ description: `Write-only values. The mask ${MASK} as a value keeps the one that is sealed.` })
+export const headersInput = z.record(z.string().max(256), z.string().max(8192)).openapi({
+  description: `Write-only values. The mask ${MASK} as a value keeps the one that is sealed (a binding’s own, else its instance’s default of that name).`,
+})
 
 /** Header name → mask on the way out. */
 export const maskedHeaders = z

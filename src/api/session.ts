@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from '@hono/zod-openapi'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createConsoleSession, deleteConsoleSession, findApiKey } from '../store/api-keys.ts'
+import { redeemConsoleCode } from '../store/console-code.ts'
 import { sessionCookieName, sessionPrincipal } from './auth.ts'
 import type { Api } from './context.ts'
 import { ROLES } from './context.ts'
@@ -10,11 +11,20 @@ import { ApiProblem } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { iso, timestamp } from './schemas.ts'
 
-/** The console's session: an API key is exchanged for a cookie that scripts cannot read. */
+/** The console's session: an API key, or the one-time code that a first start prints, is exchanged for a cookie that scripts cannot read. */
 
 const SESSION_MS = 12 * 60 * 60 * 1000
 
 const me = z.object({ name: z.string(), role: z.enum(ROLES), via: z.enum(['key', 'session']) }).openapi('Me')
+
+const credential = z
+  .union([
+    z.strictObject({ apiKey: z.string().min(1).max(512) }),
+    z.strictObject({
+      code: z.string().min(1).max(128).openapi({ description: 'Of the link that the server printed.' }),
+    }),
+  ])
+  .openapi('SessionCredential')
 
 const createSession = defineRoute(
   'anyone',
@@ -23,8 +33,8 @@ const createSession = defineRoute(
     path: '/api/v1/session',
     operationId: 'createSession',
     tags: ['session'],
-    summary: 'Open a console session with an API key',
-    request: { body: body(z.strictObject({ apiKey: z.string().min(1).max(512) })) },
+    summary: 'Open a console session with an API key or the one-time code',
+    request: { body: body(credential) },
     responses: {
       201: json(
         z.object({ name: z.string(), role: z.enum(ROLES), expiresAt: timestamp }),
@@ -65,7 +75,13 @@ export function registerSession(app: Api, deps: ApiDeps): void {
     ({ path: '/', httpOnly: true, sameSite: 'Strict', secure: deps.facts.publicUrl.startsWith('https:') }) as const
 
   app.openapi(createSession, async (c) => {
-    const key = await findApiKey(store, c.req.valid('json').apiKey)
+    const given = c.req.valid('json')
+    const key = 'code' in given ? await redeemConsoleCode(store, given.code) : await findApiKey(store, given.apiKey)
+    if (key === null && 'code' in given) {
+      throw new ApiProblem(401, 'code_used', 'This link was used already, or is older than ten minutes.', {
+        hint: 'Sign in with an API key, or start the server again for a new link.',
+      })
+    }
     if (key === null) {
       throw new ApiProblem(401, 'unauthenticated', 'This API key does not exist, has expired or was revoked.', {
         hint: 'Check the key; an admin can make a new one.',

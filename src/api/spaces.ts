@@ -12,7 +12,7 @@ import { pageOf, pageQuery } from './pagination.ts'
 import { refreshSpaces } from './platform-check.ts'
 import { ApiProblem, notFound } from './problem.ts'
 import { defineRoute, json } from './route.ts'
-import { flagQuery, idParam, idSchema, iso, timestamp } from './schemas.ts'
+import { flagQuery, idParam, idSchema, iso, isoOrNull, timestamp } from './schemas.ts'
 
 /** How long a change that cuts something off waits for every gateway to have seen it. */
 export const EFFECTIVE_TIMEOUT_MS = 2000
@@ -28,6 +28,9 @@ export const spaceSchema = z
     role: z.string().nullable(),
     archived: z.boolean(),
     problem: z.string().nullable().openapi({ description: 'Why nothing can be written there.' }),
+    disabledAt: timestamp.nullable().openapi({
+      description: 'Since when it is cut off: what is brought there later starts disabled, too. Null: it is not.',
+    }),
     seenAt: timestamp,
   })
   .openapi('Space')
@@ -56,7 +59,8 @@ const disableRoute = defineRoute(
     path: '/api/v1/spaces/{id}/disable',
     operationId: 'disableSpace',
     tags: ['spaces'],
-    summary: 'Cut the space off: its gateway tokens are refused at once, open runs skip it',
+    summary:
+      'Cut the space off: its gateway tokens are refused at once, open runs skip it; without instanceIds also what is brought there later',
     request: { params: idParam, body: { content: { 'application/json': { schema: switchBody } }, required: false } },
     responses: { 200: json(switched, 'Disabled') },
   },
@@ -122,7 +126,13 @@ export function registerSpaces(app: Api, deps: ApiDeps): void {
       signalOpenRuns(
         deps,
         { platformId: space.platformId, filter: (run) => isWhollyMeant(run, space.id, instanceIds) },
-        { type: signal, spaceId: space.id, actor: c.get('principal')?.name ?? 'unknown' },
+        {
+          type: signal,
+          spaceId: space.id,
+          actor: c.get('principal')?.name ?? 'unknown',
+          revision,
+          ...(instanceIds === undefined ? {} : { instanceIds }),
+        },
       ),
       deps.gatewaySeen(revision, EFFECTIVE_TIMEOUT_MS),
     ])
@@ -138,8 +148,8 @@ export function registerSpaces(app: Api, deps: ApiDeps): void {
 }
 
 export function showSpace(space: SpaceRecord): z.infer<typeof spaceSchema> {
-  const { id, platformId, remoteId, name, ownerName, ownerEmail, role, archived, problem, seenAt } = space
-  return { id, platformId, remoteId, name, ownerName, ownerEmail, role, archived, problem, seenAt: iso(seenAt) }
+  const { createdAt: _created, updatedAt: _updated, disabledAt, seenAt, ...shown } = space
+  return { ...shown, disabledAt: isoOrNull(disabledAt), seenAt: iso(seenAt) }
 }
 
 /** The signal switches all of a run's instances in the space; a run with others besides looks into the store by itself. */

@@ -1,14 +1,15 @@
-import { isClosed } from '../domain/states.ts'
+import { isClosed, TARGET_STATES } from '../domain/states.ts'
+import { getInstances } from '../store/instances.ts'
 import { getPlatform } from '../store/platforms.ts'
 import { countTargets, listTargetCells } from '../store/sync-targets.ts'
 import { openAuthorizations, requestCancel, requestPause, type SyncRecord } from '../store/syncs.ts'
 import type { Api, ApiContext } from './context.ts'
 import type { ApiDeps } from './deps.ts'
-import { ApiProblem, notFound } from './problem.ts'
+import { ApiProblem, beingDeleted, notFound } from './problem.ts'
 import { defineRoute, json } from './route.ts'
 import { idParam } from './schemas.ts'
-import { warningsOf } from './sync-input.ts'
-import { showSync, startedSync, syncSchema } from './sync-schemas.ts'
+import { refuseDeleted, refuseUnconfirmedPrune, warningsOf } from './sync-input.ts'
+import { applyInput, showSync, startedSync, syncSchema } from './sync-schemas.ts'
 import { createAndStart, findSync, showStarted } from './syncs.ts'
 
 /** What can be done with a run. The wish goes into the store first; the signal follows, and the reconciler repeats a lost one. */
@@ -66,7 +67,7 @@ const retryRoute = defineRoute(
     path: '/api/v1/syncs/{id}/retry',
     operationId: 'retrySync',
     tags,
-    summary: 'A new run of just what did not end well in this one',
+    summary: 'A new run of just what did not end well in this one; a dry run is planned anew, as a whole',
     request: { params: idParam },
     responses: started,
   },
@@ -82,7 +83,7 @@ const applyRoute = defineRoute(
     tags,
     summary:
       'Do exactly what a dry run has planned, its authorizations included; what would now be otherwise is skipped',
-    request: { params: idParam },
+    request: { params: idParam, body: { content: { 'application/json': { schema: applyInput } }, required: false } },
     responses: started,
   },
   { resource: 'sync', action: 'apply' },
@@ -136,13 +137,21 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
         hint: 'Start a new sync to bring later changes to the platform.',
       })
     }
-    const selection = hadTargets
+    // What a mirror removes is what its selection does not hold: that selection stays. A plan is one thing, to be applied as such.
+    const narrowed = hadTargets && !sync.dryRun && sync.writePolicy !== 'mirror'
+    const selection = narrowed
       ? {
           instanceIds: [...new Set(cells.map((cell) => cell.instanceId))],
           spaceIds: [...new Set(cells.map((cell) => cell.spaceId))],
+          // Those whose token was not replaced by then are replaced now.
+          ...(sync.selection.rotate === undefined ? {} : { rotate: sync.selection.rotate }),
         }
-      : sync.selection
-    const run = await repeat(c, sync, { selection, retryOf: hadTargets ? sync.id : null })
+      : withoutProfilesRotation(sync)
+    const retryOf = hadTargets && !sync.dryRun ? sync.id : null
+    const { confirmPrune, dryRun } = sync
+    // A real run has applied them to its bindings; a dry run only keeps them.
+    const authorizations = dryRun ? await openAuthorizations(store, sync.id) : []
+    const run = await repeat(c, sync, { selection, retryOf, authorizations, confirmPrune, dryRun })
     return c.json(showStarted(c, run), 202)
   })
 
@@ -155,24 +164,39 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
             hint: 'Wait until the dry run is planned.',
           })
     }
+    const { confirmPrune } = c.req.valid('json')
+    if (sync.writePolicy === 'mirror' && !confirmPrune) {
+      const planned = await listTargetCells(store, sync.id, TARGET_STATES)
+      const going = planned.flatMap((cell) => (cell.removes === true ? (cell.bindingId ?? []) : []))
+      await refuseUnconfirmedPrune(deps, sync, new Set(going))
+    }
     const authorizations = await openAuthorizations(store, sync.id)
-    const run = await repeat(c, sync, { selection: sync.selection, planOf: sync.id, authorizations })
+    const own = { selection: sync.selection, planOf: sync.id, authorizations, confirmPrune, dryRun: false }
+    const run = await repeat(c, sync, own)
     return c.json(showStarted(c, run), 202)
   })
 
   async function repeat(
     c: ApiContext,
     sync: SyncRecord,
-    own: Pick<Parameters<typeof createAndStart>[1], 'selection' | 'retryOf' | 'planOf' | 'authorizations'>,
+    own: Pick<
+      Parameters<typeof createAndStart>[1],
+      'selection' | 'retryOf' | 'planOf' | 'authorizations' | 'confirmPrune' | 'dryRun'
+    >,
   ): Promise<SyncRecord> {
     const platform = await getPlatform(store, sync.platformId)
     if (platform === null) throw notFound('platform', sync.platformId)
+    if (sync.action === 'sync') {
+      if (platform.status === 'removing') throw beingDeleted(`The platform "${platform.name}"`)
+      const { instanceIds } = own.selection
+      const instances = await getInstances(store, instanceIds)
+      refuseDeleted(instanceIds, new Map(instances.map((instance) => [instance.id, instance])))
+    }
     const input = {
       platformId: sync.platformId,
       name: sync.name,
       action: sync.action,
       writePolicy: sync.writePolicy,
-      dryRun: false,
       // Whoever repeats or applies a run has seen its warnings.
       acceptWarnings: true,
       requestedBy: c.get('principal')?.name ?? 'unknown',
@@ -180,6 +204,12 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
     }
     return createAndStart(deps, input, sync.action === 'remove' ? [] : warningsOf(deps, platform), null)
   }
+}
+
+/** A repeated run has no profile; without one a rotation would be all that it does. */
+function withoutProfilesRotation({ profileId, selection }: SyncRecord): SyncRecord['selection'] {
+  const { rotate, ...rest } = selection
+  return profileId === null && rotate !== undefined ? selection : rest
 }
 
 function runClosed(sync: SyncRecord): ApiProblem {

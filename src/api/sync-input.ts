@@ -1,11 +1,15 @@
+import { describePrune } from '../domain/prune.ts'
 import { classify, parseAddress } from '../egress/address.ts'
 import { getInstances, type InstanceRecord } from '../store/instances.ts'
+import { judgeMirror, type MirrorRun, mirroredAway } from '../store/mirror.ts'
 import { getPlatform, type PlatformRecord } from '../store/platforms.ts'
 import { allSpaces, getSpaces } from '../store/spaces.ts'
 import type { CellAuthorization, Selection } from '../store/syncs.ts'
 import type { ApiDeps } from './deps.ts'
 import { checkedToken, expiryOf, headerErrors, throwFieldErrors } from './input-rules.ts'
-import { ApiProblem, type FieldError, invalidField } from './problem.ts'
+import { cellOf, sealedPassThrough } from './pass-through.ts'
+import { ApiProblem, beingDeleted, type FieldError, invalidField } from './problem.ts'
+import { unmaskHeaders } from './schemas.ts'
 import type { SyncInput } from './sync-schemas.ts'
 
 /** Turns the body of POST /syncs into what a run may start with, or refuses it naming each wrong field. */
@@ -22,10 +26,11 @@ export async function checkSyncInput(deps: ApiDeps, input: SyncInput): Promise<C
   if (platform === null) {
     throw invalidField('platformId', 'There is no such platform; GET /api/v1/platforms lists them.')
   }
-  if (platform.status !== 'active') throw invalidField('platformId', 'This platform is being removed.')
+  if (platform.status === 'removing' && input.action === 'sync') throw beingDeleted(`The platform "${platform.name}"`)
   const instanceIds = [...new Set(input.instanceIds)]
   const spaceIds = input.spaceIds === 'all' ? 'all' : [...new Set(input.spaceIds)]
   const instances = new Map((await getInstances(deps.store, instanceIds)).map((instance) => [instance.id, instance]))
+  if (input.action === 'sync') refuseDeleted(input.instanceIds, instances)
   throwFieldErrors([...instanceErrors(input, instances), ...(await spaceErrors(deps, input, platform))])
   if (spaceIds === 'all' && (await allSpaces(deps.store, platform.id)).length === 0) {
     throw invalidField(
@@ -61,6 +66,33 @@ export function refuseUnacceptedWarnings(
     hint: 'Correct what the warnings name, or send "acceptWarnings": true.',
     errors: warnings.map((message) => ({ field: 'acceptWarnings', message })),
   })
+}
+
+/** A mirror that would take most of a platform or of a space away is asked about first. `only`: of these bindings. */
+export async function refuseUnconfirmedPrune(
+  deps: ApiDeps,
+  run: MirrorRun,
+  only: ReadonlySet<string> | null = null,
+): Promise<void> {
+  const away = await mirroredAway(deps.store, run)
+  const going = only === null ? away : away.filter((cell) => only.has(cell.bindingId))
+  const verdict = await judgeMirror(deps.store, run.platformId, going)
+  if (!verdict.needsConfirmation) return
+  const message = `${describePrune(verdict)}, and the mirror would remove them.`
+  throw new ApiProblem(409, 'prune_not_confirmed', message, {
+    hint: 'Look at it with "dryRun": true, correct the selection, or send "confirmPrune": true.',
+    errors: [{ field: 'confirmPrune', message }],
+  })
+}
+
+/** 409 `being_deleted`, naming them. */
+export function refuseDeleted(ids: readonly string[], instances: ReadonlyMap<string, InstanceRecord>): void {
+  const errors = ids.flatMap((id, index) =>
+    instances.get(id)?.status === 'removing'
+      ? [{ field: `instanceIds[${index}]`, message: 'This instance is being deleted.' }]
+      : [],
+  )
+  if (errors.length > 0) throw beingDeleted('An instance of the selection', errors)
 }
 
 function instanceErrors(input: SyncInput, instances: Map<string, InstanceRecord>): FieldError[] {
@@ -102,9 +134,16 @@ async function checkAuthorizations(
   )
   const errors: FieldError[] = []
   const cells = new Set<string>()
-  for (const [index, { instanceId, spaceId, passThroughHeaders }] of input.authorizations.entries()) {
+  const sealed = await sealedPassThrough(deps.store, input.authorizations)
+  const authorizations = input.authorizations.map((given, index) => {
+    const field = `authorizations[${index}].passThroughHeaders`
+    if (given.passThroughHeaders == null) return given
+    const passThroughHeaders = unmaskHeaders(given.passThroughHeaders, sealed.get(cellOf(given)) ?? null, field)
+    return { ...given, passThroughHeaders }
+  })
+  for (const [index, { instanceId, spaceId, passThroughHeaders }] of authorizations.entries()) {
     const at = `authorizations[${index}]`
-    const cell = `${instanceId} ${spaceId}`
+    const cell = cellOf({ instanceId, spaceId })
     if (!instanceIds.has(instanceId))
       errors.push({ field: `${at}.instanceId`, message: 'This instance is not in the selection.' })
     if (!spaceIds.has(spaceId)) errors.push({ field: `${at}.spaceId`, message: 'This space is not in the selection.' })
@@ -114,7 +153,7 @@ async function checkAuthorizations(
   }
   throwFieldErrors(errors)
   const now = Date.now()
-  const checked = input.authorizations.map(({ expiresAt: _at, expiresIn: _in, ...given }, index): CellAuthorization => {
+  const checked = authorizations.map(({ expiresAt: _at, expiresIn: _in, ...given }, index): CellAuthorization => {
     const at = `authorizations[${index}]`
     const expiresAt = expiryOf({ expiresAt: _at, expiresIn: _in }, `${at}.`, now)
     return {
@@ -131,7 +170,11 @@ async function checkAuthorizations(
 }
 
 /** Names the token that something else uses; the write's unique key has the last word. */
-async function refuseTakenTokens(deps: ApiDeps, authorizations: CellAuthorization[]): Promise<void> {
+export async function refuseTakenTokens(
+  deps: ApiDeps,
+  authorizations: CellAuthorization[],
+  fieldOf: (index: number) => string = (index) => `authorizations[${index}].token`,
+): Promise<void> {
   const seen = new Set<string>()
   for (const [index, { token, instanceId, spaceId }] of authorizations.entries()) {
     if (token === undefined) continue
@@ -144,7 +187,7 @@ async function refuseTakenTokens(deps: ApiDeps, authorizations: CellAuthorizatio
       const message = 'This token is already used for something else; a token belongs to one binding.'
       throw new ApiProblem(409, 'token_in_use', message, {
         hint: 'Give another token, or leave it out to have one made.',
-        errors: [{ field: `authorizations[${index}].token`, message }],
+        errors: [{ field: fieldOf(index), message }],
       })
     }
     seen.add(lookupHash)

@@ -31,7 +31,15 @@ export type SyncSummary = {
 
 export type SyncSignal =
   | { type: 'pause' | 'resume' | 'credentialReplaced' }
-  | { type: 'disableSpaceAuthorization' | 'enableSpaceAuthorization'; spaceId: string; actor: string }
+  | {
+      type: 'disableSpaceAuthorization' | 'enableSpaceAuthorization'
+      spaceId: string
+      actor: string
+      /** Meant for these only; absent: for the space, and what comes there later. */
+      instanceIds?: string[]
+      /** Of the store's change that it tells of. */
+      revision: number
+    }
 
 export type LiveStatus = {
   state: SyncState

@@ -33,6 +33,15 @@ const authorizationInput = z
   })
   .openapi('CellAuthorization')
 
+export const writePolicy = z.enum(['upsert-only', 'create-only', 'mirror']).openapi({
+  description:
+    'upsert-only: make and change. create-only: make, never change. mirror: also remove what Toolferry has made or adopted on this platform and neither this selection nor another profile holds.',
+})
+export const confirmPrune = z.boolean().default(false).openapi({
+  description:
+    'mirror: go on although more than half of the platform’s or of a space’s deployments go, and although agents use them.',
+})
+
 export const syncInput = z
   .strictObject({
     platformId: idSchema,
@@ -43,12 +52,15 @@ export const syncInput = z
     }),
     authorizations: z.array(authorizationInput).max(5000).default([]),
     action: z.enum(['sync', 'remove']).default('sync'),
-    writePolicy: z.enum(['upsert-only', 'create-only']).default('upsert-only'),
+    writePolicy: writePolicy.default('upsert-only'),
     dryRun: z.boolean().default(false),
     acceptWarnings: z.boolean().default(false),
+    confirmPrune,
   })
   .openapi('SyncInput')
 export type SyncInput = z.infer<typeof syncInput>
+
+export const applyInput = z.strictObject({ confirmPrune })
 
 export const syncSchema = z
   .object({
@@ -59,10 +71,26 @@ export const syncSchema = z
     action: z.enum(['sync', 'remove']),
     state: z.enum(SYNC_STATES),
     phase: z.enum(SYNC_PHASES),
-    selection: z.object({ instanceIds: z.array(idSchema), spaceIds: z.union([z.literal('all'), z.array(idSchema)]) }),
+    selection: z.object({
+      instanceIds: z.array(idSchema),
+      spaceIds: z.union([z.literal('all'), z.array(idSchema)]),
+      rotate: z
+        .object({
+          by: z.enum(['hand', 'age']),
+          before: timestamp.nullable(),
+          bindingIds: z.array(idSchema).optional(),
+          graceSeconds: z.int().optional(),
+        })
+        .optional()
+        .openapi({
+          description:
+            'The run replaces tokens that were made before this time; null: just the one that was given with the call.',
+        }),
+    }),
     writePolicy: z.string(),
     dryRun: z.boolean(),
     acceptWarnings: z.boolean(),
+    confirmPrune: z.boolean(),
     retryOf: idSchema.nullable(),
     planOf: idSchema.nullable(),
     workflowId: z.string(),
@@ -81,6 +109,7 @@ export const syncSchema = z
 
 export const liveSync = syncSchema
   .extend({
+    lastEvent: z.int().openapi({ description: 'The number of its last event: what is shown here is as new as that.' }),
     live: z
       .object({ spacesTotal: z.int(), spacesDone: z.int(), spacesInFlight: z.array(idSchema) })
       .nullable()
@@ -109,6 +138,10 @@ export const targetSchema = z
     attempts: z.int(),
     error: errorSchema.nullable(),
     note: z.string().nullable(),
+    conflict: z
+      .object({ remoteId: z.string(), name: z.string(), because: z.string() })
+      .nullable()
+      .openapi({ description: 'The foreign object in the way, which POST /bindings/{id}/adopt can take over.' }),
     startedAt: timestamp.nullable(),
     finishedAt: timestamp.nullable(),
     updatedAt: timestamp,
@@ -133,6 +166,7 @@ export function showSync(
     writePolicy: sync.writePolicy,
     dryRun: sync.dryRun,
     acceptWarnings: sync.acceptWarnings,
+    confirmPrune: sync.confirmPrune,
     retryOf: sync.retryOf,
     planOf: sync.planOf,
     workflowId: sync.workflowId,
@@ -151,13 +185,14 @@ export function showSync(
 
 /** One run with its present counts, and for an open one what its workflow says. */
 export async function showLiveSync(deps: ApiDeps, sync: SyncRecord): Promise<z.infer<typeof liveSync>> {
-  if (isClosed(sync.state)) return { ...showSync(deps, sync), live: null }
+  const lastEvent = sync.eventSeq
+  if (isClosed(sync.state)) return { ...showSync(deps, sync), lastEvent, live: null }
   const [counts, status] = await Promise.all([countTargets(deps.store, sync.id), deps.syncRuns.query(sync)])
   const live =
     status === null
       ? null
       : { spacesTotal: status.spacesTotal, spacesDone: status.spacesDone, spacesInFlight: status.spacesInFlight }
-  return { ...showSync(deps, sync, counts), live }
+  return { ...showSync(deps, sync, counts), lastEvent, live }
 }
 
 export function showTarget(target: TargetView): z.infer<typeof targetSchema> {
@@ -174,6 +209,7 @@ export function showTarget(target: TargetView): z.infer<typeof targetSchema> {
     attempts: target.attempts,
     error: shownError(target.errorType, target.errorMessage),
     note: target.note,
+    conflict: target.conflict,
     startedAt: isoOrNull(target.startedAt),
     finishedAt: isoOrNull(target.finishedAt),
     updatedAt: iso(target.updatedAt),

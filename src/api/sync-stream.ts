@@ -22,9 +22,16 @@ const eventsRoute = defineRoute('viewer', {
   path: '/api/v1/syncs/{id}/events',
   operationId: 'streamSyncEvents',
   tags: ['syncs'],
-  summary: 'Live events (SSE) from the beginning or after Last-Event-ID; ends when the run is closed, then answers 204',
+  summary:
+    'Live events (SSE) from the beginning, or after the one named; ends when the run is closed, then answers 204',
   request: {
     params: idParam,
+    query: z.object({
+      after: z.coerce.number().int().min(0).max(999_999_999).optional().openapi({
+        description:
+          'Only events after this one, such as the lastEvent of a run that was read a moment ago. Last-Event-ID wins.',
+      }),
+    }),
     headers: z.object({
       'last-event-id': z.string().optional().openapi({ description: 'The number of the last event seen.' }),
     }),
@@ -41,7 +48,7 @@ const eventsRoute = defineRoute('viewer', {
 export function registerSyncStream(app: Api, deps: ApiDeps): void {
   app.openapi(eventsRoute, async (c) => {
     const sync = await findSync(deps, c.req.valid('param').id)
-    const after = parseEventId(c.req.valid('header')['last-event-id'])
+    const after = parseEventId(c.req.valid('header')['last-event-id']) ?? c.req.valid('query').after ?? 0
     if (isClosed(sync.state) && after >= sync.eventSeq) return c.body(null, 204)
     const response = streamSSE(c, async (stream) => {
       try {
@@ -98,8 +105,8 @@ async function pump(deps: ApiDeps, syncId: string, after: number, stream: SSEStr
   }
 }
 
-function parseEventId(text: string | undefined): number {
-  if (text === undefined || text === '') return 0
+function parseEventId(text: string | undefined): number | null {
+  if (text === undefined || text === '') return null
   if (!/^\d{1,9}$/.test(text)) {
     throw invalidRequest([{ field: 'Last-Event-ID', message: 'must be the number of an event of this stream' }])
   }

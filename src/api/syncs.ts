@@ -10,7 +10,7 @@ import { pageOf, pageQuery } from './pagination.ts'
 import { notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { idParam, idSchema } from './schemas.ts'
-import { checkSyncInput, refuseUnacceptedWarnings } from './sync-input.ts'
+import { checkSyncInput, refuseUnacceptedWarnings, refuseUnconfirmedPrune } from './sync-input.ts'
 import {
   liveSync,
   showLiveSync,
@@ -107,6 +107,9 @@ export function registerSyncs(app: Api, deps: ApiDeps): void {
 
     const { platform, selection, authorizations, warnings } = await checkSyncInput(deps, input)
     refuseUnacceptedWarnings(warnings, input)
+    if (input.writePolicy === 'mirror' && input.action === 'sync' && !input.dryRun && !input.confirmPrune) {
+      await refuseUnconfirmedPrune(deps, { platformId: platform.id, profileId: null, selection })
+    }
     const run = await createAndStart(
       deps,
       {
@@ -118,6 +121,7 @@ export function registerSyncs(app: Api, deps: ApiDeps): void {
         writePolicy: input.writePolicy,
         dryRun: input.dryRun,
         acceptWarnings: input.acceptWarnings,
+        confirmPrune: input.confirmPrune,
         requestedBy: c.get('principal')?.name ?? 'unknown',
       },
       warnings,
@@ -168,7 +172,8 @@ export function showStarted(c: ApiContext, run: SyncRecord): z.infer<typeof star
   return { id: run.id, workflowId: run.workflowId, state: run.state, warnings: run.warnings }
 }
 
-async function startRun(deps: ApiDeps, sync: SyncRecord): Promise<SyncRecord> {
+/** Starts the workflow of a run that was written; one that has begun, or ended, stays as it is. */
+export async function startRun(deps: ApiDeps, sync: SyncRecord): Promise<SyncRecord> {
   if (sync.state !== 'queued') return sync
   const platform = await getPlatform(deps.store, sync.platformId)
   await deps.syncRuns.start(sync, {

@@ -24,6 +24,7 @@ export type AuditResource =
   | 'session'
   | 'webhook'
   | 'settings'
+  | 'audit'
 
 export type AuditAction =
   | 'create'
@@ -51,6 +52,7 @@ export type AuditAction =
   | 'signal'
   | 'finish'
   | 'warn'
+  | 'export'
 
 export type AuditEvent = {
   actor: AuditActor

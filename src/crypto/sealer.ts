@@ -5,6 +5,8 @@ import type { Keyring } from './keyring.ts'
 export type SealedPlace = { table: string; column: string; rowId: string }
 
 export type Sealer = {
+  /** Of the key that seals. */
+  keyId: string
   /** `v1:<key id>:<base64 of iv, ciphertext, tag>` */
   seal(place: SealedPlace, plaintext: string): string
   /** Throws SealError for another place, a changed text or an unknown key. */
@@ -30,6 +32,7 @@ const TAG_BYTES = 16
 /** AES-256-GCM; table, column, row id and key id are the associated data. */
 export function createSealer(keyring: Keyring): Sealer {
   return {
+    keyId: keyring.current.id,
     seal(place, plaintext) {
       const { id, key } = keyring.current
       const iv = randomBytes(IV_BYTES)

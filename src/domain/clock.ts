@@ -19,3 +19,26 @@ export const systemClock: Clock = {
     }
   },
 }
+
+/**
+ * Does the work again and again, `everyMs` apart, one at a time, until it is stopped; `stop` resolves when the last one has
+ * ended. Work that fails is done again in its turn.
+ */
+export type Repeat = (everyMs: number, work: () => Promise<void>) => () => Promise<void>
+
+/** Keeps no process alive. */
+export const systemRepeat: Repeat = (everyMs, work) => {
+  let going: Promise<void> | null = null
+  const timer = setInterval(() => {
+    going ??= work()
+      .catch(() => undefined)
+      .finally(() => {
+        going = null
+      })
+  }, everyMs)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await going
+  }
+}

@@ -11,13 +11,17 @@ export type RecordedDeployment = {
   identity: RemoteIdentity | null
   state: DeploymentState
   digests: FieldDigests | null
+  /** A write of several steps has not come to its end, as far as is known: whatever became of the run that began it. */
+  unfinished?: boolean
+  /** What was written, as far as it may be shown: for fields that the platform stores unreadably. */
+  shown?: Record<string, string>
 }
 
 export type TargetInput = {
   action: 'sync' | 'remove'
   writePolicy: WritePolicy
   /** What the admin decided for this binding. */
-  right: 'granted' | 'disabled' | 'expired'
+  right: 'granted' | 'disabled' | 'expired' | 'deleting'
   /** null for a removal, or when `desiredError` says why there is none. */
   desired: NormalisedObject | null
   desiredError: Failure | null
@@ -51,6 +55,8 @@ export type PlannedTarget = {
   drift: string[]
   /** Fields that a user of the platform edited and that stay so. */
   kept: string[]
+  /** Of a conflict: the object in the way, which may be adopted. */
+  inTheWay?: ForeignObject
 }
 
 /** A keyed digest: the same text gives the same digest within one installation, and tells nothing outside it. */
@@ -59,21 +65,32 @@ export type Digest = (text: string) => string
 /**
  * Decides one target. Pure: everything that was found out comes in, nothing is looked up.
  *
- * | right    | space problem | desired | our object | in the way | fields differ | action                            |
- * | -------- | ------------- | ------- | ---------- | ---------- | ------------- | --------------------------------- |
- * | disabled | any           | any     | any        | any        | any           | skip (its object is left as it is) |
- * | granted  | yes           | any     | any        | any        | any           | failed, with the space's problem  |
- * | granted  | no            | error   | any        | any        | any           | failed, with that error           |
- * | granted  | no            | yes     | no         | yes        | –             | conflict                          |
- * | granted  | no            | yes     | no         | no         | –             | create                            |
- * | granted  | no            | yes     | yes        | any        | no            | unchanged                         |
- * | granted  | no            | yes     | yes        | yes        | yes           | conflict                          |
- * | granted  | no            | yes     | yes        | no         | yes           | update (create-only: skip)        |
+ * | right   | space problem | desired | our object | in the way | fields differ | action                              |
+ * | ------- | ------------- | ------- | ---------- | ---------- | ------------- | ----------------------------------- |
+ * | other   | any           | any     | any        | any        | any           | skip (its object is left as it is)  |
+ * | granted | yes           | any     | any        | any        | any           | failed, with the space's problem    |
+ * | granted | no            | error   | any        | any        | any           | failed, with that error             |
+ * | granted | no            | yes     | no         | yes        | –             | conflict, naming it (may be adopted) |
+ * | granted | no            | yes     | no         | no         | –             | create                              |
+ * | granted | no            | yes     | yes        | any        | no            | unchanged                           |
+ * | granted | no            | yes     | yes        | yes        | yes           | conflict                            |
+ * | granted | no            | yes     | yes        | no         | yes           | update (create-only: skip)          |
  *
- * A removal (`action: "remove"`) asks only whether our object is there: remove, else unchanged.
+ * Other rights: deleting, disabled, expired. "Our object" is one that stands under the identity that we recorded: made by us,
+ * or adopted; or that an unfinished write of ours was about to make. What a mirror no longer selects comes as a removal (`action: "remove"`), which asks neither for rights nor for a
+ * desired object, and never sees what is in the way:
+ *
+ * | space problem             | recorded as ours | stands there | write under way | action                              |
+ * | ------------------------- | ---------------- | ------------ | --------------- | ----------------------------------- |
+ * | forbidden, version        | any              | any          | any             | failed, with the space's problem    |
+ * | none, gone, cannot be fed | no               | any          | any             | unchanged (nothing of ours)         |
+ * | none, gone, cannot be fed | yes              | yes          | any             | remove                              |
+ * | none, gone, cannot be fed | yes              | no           | yes             | remove (what it may yet leave)      |
+ * | none, gone, cannot be fed | yes              | no           | no              | unchanged (gone already)            |
  */
 export function planTarget(input: TargetInput, digest: Digest): PlannedTarget {
   if (input.action === 'remove') return planRemoval(input)
+  if (input.right === 'deleting') return skip('It is being deleted: nothing new is written for it.')
   if (input.right === 'disabled') return skip('The binding is disabled; its object on the platform is left as it is.')
   if (input.right === 'expired') return skip('The binding has expired; its object on the platform is left as it is.')
   if (input.spaceProblem !== null) return failed(input.spaceProblem)
@@ -106,7 +123,7 @@ export function planTarget(input: TargetInput, digest: Digest): PlannedTarget {
     }
   }
   if (input.inTheWay !== null) return { ...conflict(input.inTheWay), drift: fields.drift, kept: fields.kept }
-  const changes = describeChanges(fields.write, desired, observed)
+  const changes = describeChanges(fields.write, desired, observed, asWritten(input.recorded, fields.drift))
   if (input.writePolicy === 'create-only') {
     return {
       ...skip('It exists and the write policy is create-only.'),
@@ -224,15 +241,37 @@ export function fieldDigest(digest: Digest, field: string, value: string): strin
   return digest(`${field}\u0000${value}`)
 }
 
+/** Problems that keep us from deleting; the others only keep us from writing. */
+const NOTHING_CAN_BE_DONE: readonly ErrorType[] = ['Forbidden', 'UnsupportedVersion']
+
 function planRemoval(input: TargetInput): PlannedTarget {
-  if (input.spaceProblem !== null && input.spaceProblem.type !== 'TargetGone') return failed(input.spaceProblem)
-  if (input.observed === null) {
-    return { action: 'unchanged', failure: null, note: 'It is not there.', changes: [], drift: [], kept: [] }
-  }
-  return { action: 'remove', failure: null, note: null, changes: [], drift: [], kept: [] }
+  const { spaceProblem, recorded, observed } = input
+  if (spaceProblem !== null && NOTHING_CAN_BE_DONE.includes(spaceProblem.type)) return failed(spaceProblem)
+  // Recorded, though by an attempt that has not heard the identity yet (COZE): then its write is under way, or may have been
+  // carried out although the run that began it has failed.
+  const underWay = recorded?.state === 'pending' || recorded?.unfinished === true
+  const ours = recorded !== null && (recorded.identity !== null || underWay || observed !== null)
+  const [action, note] =
+    ours && (observed !== null || underWay)
+      ? (['remove', null] as const)
+      : ([
+          'unchanged',
+          spaceProblem?.type === 'TargetGone' ? 'Its space is gone, or out of reach.' : 'It is not there.',
+        ] as const)
+  return { action, failure: null, note, changes: [], drift: [], kept: [] }
 }
 
-function describeChanges(fields: string[], desired: NormalisedObject, observed: ObservedObject | null): FieldChange[] {
+/** What stands there for sure, although it cannot be read: what we wrote and nobody changed. */
+function asWritten(recorded: RecordedDeployment | null, drift: string[]): Record<string, string> {
+  return Object.fromEntries(Object.entries(recorded?.shown ?? {}).filter(([field]) => !drift.includes(field)))
+}
+
+function describeChanges(
+  fields: string[],
+  desired: NormalisedObject,
+  observed: ObservedObject | null,
+  written: Record<string, string> = {},
+): FieldChange[] {
   return fields.map((field) => {
     const secret = desired.secretFields.includes(field)
     if (field === 'tools') {
@@ -240,7 +279,7 @@ function describeChanges(fields: string[], desired: NormalisedObject, observed: 
     }
     return {
       field,
-      before: secret ? null : (observed?.shown[field] ?? null),
+      before: secret ? null : (observed?.shown[field] ?? written[field] ?? null),
       after: secret ? null : (desired.fields[field] ?? null),
       secret,
     }
@@ -279,5 +318,6 @@ function conflict(foreign: ForeignObject): PlannedTarget {
     changes: [],
     drift: [],
     kept: [],
+    inTheWay: foreign,
   }
 }

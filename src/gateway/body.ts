@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest } from './client.ts'
+import { Pieces } from './pieces.ts'
 
 /** Bytes of request bodies held at this moment, and how many may be. */
 export type BodyBudget = { usedBytes: number; readonly maxBytes: number }
@@ -17,7 +18,7 @@ export type BodyOutcome =
  * anything is read; a chunked one as soon as it has grown too large. Callbacks, not promises: it is on the hot path.
  */
 export function readBody(
-  req: IncomingMessage,
+  req: ClientRequest,
   options: { maxBytes: number; budget: BodyBudget; timeoutMs: number },
   done: (outcome: BodyOutcome) => void,
 ): void {
@@ -26,46 +27,54 @@ export function readBody(
     done({ kind: 'too-large' })
     return
   }
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
+  const pieces = new Pieces()
+  let settled = false
+  let timer: NodeJS.Timeout | null = null
   const settle = (outcome: BodyOutcome): void => {
-    clearTimeout(timer)
-    req.off('data', onData)
-    req.off('end', onEnd)
-    req.off('close', onGone)
-    if (outcome.kind !== 'whole') budget.usedBytes -= sizeBytes
+    // Listeners are left where they are: taking them away would cost more than this question.
+    if (settled) return
+    settled = true
+    if (timer !== null) clearTimeout(timer)
+    if (outcome.kind !== 'whole') budget.usedBytes -= pieces.bytes
+    // The request lives as long as its answer, and these with it.
+    pieces.clear()
     done(outcome)
   }
   const onData = (chunk: Buffer): void => {
-    sizeBytes += chunk.length
+    if (settled) return
+    pieces.push(chunk)
     budget.usedBytes += chunk.length
-    if (sizeBytes > maxBytes) settle({ kind: 'too-large' })
+    if (pieces.bytes > maxBytes) settle({ kind: 'too-large' })
     else if (budget.usedBytes > budget.maxBytes) settle({ kind: 'budget' })
-    else chunks.push(chunk)
   }
   const onEnd = (): void => {
-    const [only] = chunks
-    settle({ kind: 'whole', body: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks) })
+    if (!settled) settle({ kind: 'whole', body: pieces.take() })
   }
-  const onGone = (): void => settle({ kind: 'gone' })
-  const timer = setTimeout(() => settle({ kind: 'timeout' }), options.timeoutMs)
-  req.on('data', onData)
+  const onGone = (): void => {
+    if (!settled) settle({ kind: 'gone' })
+  }
   req.on('end', onEnd)
   req.on('close', onGone)
+  // The last one: it may be told at once.
+  req.on('data', onData)
+  // Most bodies come together with their head, and are there by then.
+  process.nextTick(() => {
+    if (!settled && !req.complete) timer = setTimeout(() => settle({ kind: 'timeout' }), options.timeoutMs)
+  })
 }
 
 /**
  * After an early answer: the rest of the body is read away before the response is ended, since closing a connection with unread
  * bytes resets it and the client may never see the answer. Who does not stop sending is cut off after `graceMs`.
  */
-export function discardRest(req: IncomingMessage, graceMs: number, done: () => void): void {
+export function discardRest(req: ClientRequest, graceMs: number, done: () => void): void {
   if (req.complete) {
     done()
     return
   }
   const timer = setTimeout(() => req.destroy(), graceMs)
   timer.unref()
-  req.once('close', () => {
+  req.on('close', () => {
     clearTimeout(timer)
     done()
   })

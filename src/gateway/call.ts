@@ -1,14 +1,14 @@
-import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { discardRest } from './body.ts'
+import type { ClientRequest, ClientResponse } from './client.ts'
+import type { Exchange } from './exchange.ts'
 import type { GatewayJournal } from './journal.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import type { RefusalCode, RefusalOptions, RpcIds } from './refusal.ts'
 import { NO_IDS, sendRefusal } from './refusal.ts'
 import type { Route } from './route.ts'
+import { traceIdOf } from './trace-id.ts'
 import type { GatewayCredential, GatewayInstance } from './view.ts'
 
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
 /** What nginx logs when the client left before there was an answer. */
 const CLIENT_LEFT = 499
 const DISCARD_GRACE_MS = 5_000
@@ -18,8 +18,8 @@ export type Reports = { journal: GatewayJournal; metrics: GatewayMetrics | null 
 
 /** One request of a client: what is known about it, how it is refused, and its line in the journal. */
 export class Call {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
+  readonly req: ClientRequest
+  readonly res: ClientResponse
   readonly route: Route
   readonly #at = new Date()
   readonly #startedMs = performance.now()
@@ -38,17 +38,25 @@ export class Call {
   errorCode: RefusalCode | null = null
   /** For a refusal of this request, if it is one that says when to come again. */
   retryAfterS: number | null = null
+  /** The answer that has begun is an event stream. */
+  answersEvents = false
+  /** Once it has gone upstream. */
+  exchange: Exchange | null = null
   #refused = false
   #onRelease: (() => void) | null = null
 
-  constructor(req: IncomingMessage, res: ServerResponse, route: Route, reports: Reports) {
+  /** `onClosed`: the request is over and has been reported. */
+  constructor(req: ClientRequest, res: ClientResponse, route: Route, reports: Reports, onClosed: (call: Call) => void) {
     this.req = req
     this.res = res
     this.route = route
     this.method = (req.method ?? '').slice(0, 16)
-    res.once('close', () => {
+    // The one listener of a request's end: each costs more than what most of them have to do.
+    res.on('close', () => {
       this.release()
+      this.exchange?.clientClosed()
       this.#report(reports)
+      onClosed(this)
     })
   }
 
@@ -83,7 +91,7 @@ export class Call {
   /** Ends an answer that has begun: an event stream may end at any time; anything else is broken off visibly. */
   endEarly(): void {
     if (this.res.destroyed || this.res.writableEnded) return
-    if (String(this.res.getHeader('content-type') ?? '').startsWith('text/event-stream')) this.res.end()
+    if (this.answersEvents) this.res.end()
     else this.res.destroy()
   }
 
@@ -108,9 +116,4 @@ export class Call {
       traceId: traceIdOf(this.req.headers.traceparent),
     })
   }
-}
-
-function traceIdOf(traceparent: string | string[] | undefined): string {
-  const match = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent) : null
-  return match?.[1] ?? randomUUID().replaceAll('-', '')
 }

@@ -1,13 +1,18 @@
-import type { IncomingHttpHeaders } from 'node:http'
-import type { Dispatcher } from 'undici'
 import { ToolferryError } from '../domain/errors.ts'
+import { BodyDecoder, isDecodable } from './body-decoder.ts'
 import type { Call } from './call.ts'
-import { responseHeaders, singleHeader } from './headers.ts'
+import type { ResponseFacts } from './headers.ts'
+import { responseFacts, responseHeaders, without } from './headers.ts'
 import type { GatewayLimits } from './limits.ts'
+import { Pieces } from './pieces.ts'
 import type { RefusalCode } from './refusal.ts'
 import { EventTooLargeError } from './sse.ts'
 import type { EventFilter } from './stream-filter.ts'
 import { ForeignEndpointError } from './stream-filter.ts'
+import { announcesTools } from './tool-hints.ts'
+import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './upstream-call.ts'
+import { UpstreamsClosedError, UpstreamTimeoutError } from './upstream-call.ts'
+import type { Upstreams } from './upstreams.ts'
 
 /** How the upstream's body is brought to the client. */
 type Mode =
@@ -24,21 +29,19 @@ type Mode =
   /** Not for the client: the status alone counts. */
   | 'drop'
 
-const KEEP_ALIVE_MS = 30_000
+/** TCP keep-alive: how long a connection is silent until it is probed. */
+const TCP_PROBE_AFTER_MS = 30_000
+const ENCODING = new Set(['content-encoding'])
+const ABOUT_A_BODY = new Set(['content-type', 'content-encoding'])
 const WHOLE_MAX_BYTES = 64 * 1024
+/** Beyond this, copying the body into one text with its head costs more than gathering the two. */
+const ONE_WRITE_MAX_BYTES = 8 * 1024
 /** Of a body that nobody wants: beyond this, the connection is given up rather than read on. */
 const DROP_MAX_BYTES = 64 * 1024
 
 export type ExchangePlan = {
-  origin: string
-  path: string
-  method: 'GET' | 'POST' | 'DELETE'
-  headers: string[]
-  body: Buffer | null
-  /** 0 = no limit. */
-  headersTimeoutMs: number
-  /** Between two parts of the answer; 0 = no limit. */
-  idleTimeoutMs: number
+  target: { origin: string; connectTimeoutMs: number }
+  request: UpstreamRequest
   /** For a stream whose events have to be looked into. */
   eventFilter: EventFilter | null
   /** Cuts a JSON body down to what the caller may see; answers null when it cannot be read. */
@@ -49,45 +52,59 @@ export type ExchangePlan = {
   forwardedAuthorization: boolean
   /** Called when request body bytes are no longer held. */
   releaseBody: () => void
+  /** The upstream says on an event stream that its tools have changed. */
+  onToolsAnnounced: () => void
   /** A connection to the upstream stands. */
   onReached: () => void
   /** No connection could be made. */
   onUnreachable: () => void
 }
 
-/** One request to the upstream and its way back: undici's handler on one side, the client's response on the other. */
-export class Exchange implements Dispatcher.DispatchHandler {
+/**
+ * One request to the upstream and its way back: the upstream's answer on one side, the client's response on the other.
+ *
+ * Who may still call, and what has gone to the client meanwhile, by the mode:
+ *
+ * | state                      | upstream: head, body, end | client: drain, close | `cut`               | to the client so far |
+ * | -------------------------- | ------------------------- | -------------------- | ------------------- | -------------------- |
+ * | before the head            | head, error               | close                | a refusal           | nothing              |
+ * | whole, filter, empty, drop | body, end, error          | close                | a refusal           | nothing              |
+ * | events, no endpoint yet    | body, end, error          | close                | a refusal           | nothing              |
+ * | events, stream             | body, end, error          | drain, close         | the answer is ended | the head, and on     |
+ * | over                       | error: breaks it off      | close                | nothing any more    | all, or a refusal    |
+ *
+ * With a decoder between them, body and end are its own. Every other call that comes once it is over does nothing.
+ */
+export class Exchange implements UpstreamHandler {
   readonly call: Call
   readonly #plan: ExchangePlan
   readonly #limits: GatewayLimits
-  #controller: Dispatcher.DispatchController | null = null
+  #upstream: UpstreamCall | null = null
   #mode: Mode = 'stream'
   #status = 0
   #isEvents = false
   #connected = false
   #headers: string[] = []
-  #chunks: Buffer[] = []
+  /** Of what is sent later. */
+  readonly #kept = new Pieces()
   #bytes = 0
   #over = false
   #drainHooked = false
   #endpointTimer: NodeJS.Timeout | null = null
+  #decoder: BodyDecoder | null = null
 
   constructor(call: Call, plan: ExchangePlan, limits: GatewayLimits) {
     this.call = call
     this.#plan = plan
     this.#limits = limits
-    call.res.once('close', () => this.#clientClosed())
   }
 
-  start(agent: Dispatcher): void {
-    const { origin, path, method, headers, body, headersTimeoutMs, idleTimeoutMs } = this.#plan
+  start(upstreams: Upstreams): void {
+    const { target, request } = this.#plan
     try {
-      agent.dispatch(
-        { origin, path, method, headers, body, headersTimeout: headersTimeoutMs, bodyTimeout: idleTimeoutMs },
-        this,
-      )
+      this.#upstream = upstreams.dispatch(target, request, this)
     } catch (error) {
-      this.#fail(codeOf(error))
+      this.#fail(error instanceof TypeError ? 'internal_error' : codeOf(error))
     }
   }
 
@@ -98,54 +115,70 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Whether the answer is an event stream. */
   isStream(): boolean {
-    return this.#plan.method === 'GET' || this.#isEvents
+    return this.#plan.request.method === 'GET' || this.#isEvents
   }
 
-  /** Whether it lasts until somebody ends it, rather than until an answer is there. */
+  /** Whether it lasts until somebody ends it, and no answer is waited for on it: those of HTTP+SSE come on its stream. */
   isOpenEnded(): boolean {
-    return this.#plan.method === 'GET' || this.call.method === 'subscriptions/listen'
+    const { route, method } = this.call
+    return (route.kind === 'mcp' && this.#plan.request.method === 'GET') || method === 'subscriptions/listen'
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
+  onConnected(): void {
     this.#connected = true
     this.#plan.onReached()
-    if (this.#over) controller.abort(new Error('no longer wanted'))
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    this.#controller = controller
-    if (this.#over || status < 200) return
+  onHead(status: number, headers: readonly string[]): void {
+    if (this.#over) return
     this.#plan.releaseBody()
     this.#status = status
     const refusal = this.#judgeStatus(status)
-    const type = contentType(headers)
-    if (refusal !== null) this.#replace(refusal.code, refusal.status)
-    else if (type === 'json' || type === 'events') this.#begin(type, headers)
+    if (refusal !== null) {
+      this.#replace(refusal.code, refusal.status)
+      return
+    }
+    const facts = responseFacts(headers)
+    // Whatever its head says of a body: there is none, and what the client is told must not announce one.
+    if (status === 204) {
+      this.#empty('drop', facts)
+      return
+    }
+    const isJson = facts.type === 'application/json'
+    if (isJson || facts.type === 'text/event-stream') this.#begin(isJson ? 'json' : 'events', facts)
     else if (status >= 500) this.#replace('upstream_error')
     else if (status >= 400) this.#replace('upstream_error', status)
     // Answers to messages that have no result: servers write anything into them ("Accepted"), no client reads it.
-    else if (status === 202 || status === 204 || this.#plan.method === 'DELETE') this.#empty('drop', headers)
-    else if (type === 'none') this.#empty('empty', headers)
+    else if (status === 202 || this.#plan.request.method === 'DELETE') this.#empty('drop', facts)
+    else if (facts.type === null) this.#empty('empty', facts)
     else this.#replace('upstream_content')
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#bytes += chunk.length
-    if (this.#mode === 'drop') {
-      if (this.#bytes > DROP_MAX_BYTES) controller.abort(new Error('unwanted body'))
-      return
-    }
+  onBody(chunk: Buffer): void {
     if (this.#over) return
+    if (this.#decoder === null) this.#take(chunk)
+    else if (!this.#decoder.push(chunk)) this.#upstream?.pause()
+  }
+
+  onEnd(): void {
+    if (this.#over) return
+    if (this.#decoder === null) this.#finish()
+    else this.#decoder.end()
+  }
+
+  #take(chunk: Buffer): void {
+    this.#bytes += chunk.length
+    if (this.#isEvents && announcesTools(chunk)) this.#plan.onToolsAnnounced()
     if (this.#mode === 'stream') this.#write(chunk)
     else if (this.#mode === 'events') this.#writeEvents(chunk)
     else if (this.#mode === 'empty') this.#fail('upstream_content')
-    else if (this.#bytes > this.#limits.maxInspectedBytes) this.#fail('upstream_too_large')
-    else this.#chunks.push(chunk)
+    else if (this.#mode === 'drop') {
+      if (this.#bytes > DROP_MAX_BYTES) this.#fail('upstream_broken')
+    } else if (this.#bytes > this.#limits.maxInspectedBytes) this.#fail('upstream_too_large')
+    else this.#kept.push(chunk)
   }
 
-  onResponseEnd(): void {
-    if (this.#over) return
+  #finish(): void {
     if (this.#mode === 'filter') {
       this.#sendFiltered()
       return
@@ -158,23 +191,27 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#over = true
     const { res } = this.call
     if (this.#mode === 'whole') {
-      const body = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks)
-      this.call.responseBytes = this.#bytes
+      const body = this.#kept.take()
+      this.call.responseBytes = body.length
       res.writeHead(this.#status, this.#headers)
       // As latin1 text the very bytes go out together with the head, in one write instead of a gathered one.
-      res.end(body?.toString('latin1') ?? '', 'latin1')
+      if (body.length <= ONE_WRITE_MAX_BYTES) res.end(body.toString('latin1'), 'latin1')
+      else res.end(body)
       return
     }
     if (!res.headersSent) res.writeHead(this.#status, this.#headers)
     res.end()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onError(error: Error): void {
     this.#plan.releaseBody()
-    // Over: this is the echo of our own abort.
-    if (this.#over) return
+    if (this.#over) {
+      // It failed while it was being ended: nobody may wait for the rest.
+      this.call.endEarly()
+      return
+    }
     const code = this.#status === 0 ? codeOf(error) : 'upstream_broken'
-    if (!this.#connected && code !== 'upstream_barred' && code !== 'internal_error') this.#plan.onUnreachable()
+    if (!this.#connected && (code === 'upstream_unreachable' || code === 'upstream_timeout')) this.#plan.onUnreachable()
     this.#fail(code)
   }
 
@@ -187,17 +224,23 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  #begin(type: 'json' | 'events', headers: IncomingHttpHeaders): void {
+  #begin(type: 'json' | 'events', facts: ResponseFacts): void {
     const { eventFilter, jsonFilter } = this.#plan
     const inspected = type === 'json' ? jsonFilter !== null : eventFilter !== null
-    if (inspected && !isIdentity(headers)) {
-      this.#replace('upstream_content')
-      return
+    const { encoding } = facts
+    if (inspected && encoding !== null) {
+      // It was asked for none. What we cannot undo, nobody can look into.
+      if (!isDecodable(encoding)) {
+        this.#replace('upstream_content')
+        return
+      }
+      this.#decoder = this.#decode(encoding)
     }
     this.#isEvents = type === 'events'
-    const length = contentLength(headers)
-    this.#headers = responseHeaders(headers, {
-      sessionId: this.#sealedSession(headers),
+    const length = facts.lengthBytes
+    const passed = this.#decoder === null ? facts.passed : without(facts.passed, ENCODING)
+    this.#headers = responseHeaders(passed, {
+      sessionId: this.#sealedSession(facts),
       lengthBytes: inspected || type === 'events' ? null : length,
     })
     if (type === 'json') {
@@ -206,8 +249,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#mode = inspected ? 'events' : 'stream'
     }
     if (this.#mode === 'events' && eventFilter?.awaitsEndpoint() === true) {
+      const { headersTimeoutMs } = this.#plan.request
       const fail = (): void => this.#fail('upstream_timeout')
-      this.#endpointTimer = setTimeout(fail, this.#limits.headersTimeoutMs)
+      if (headersTimeoutMs > 0) this.#endpointTimer = setTimeout(fail, headersTimeoutMs)
     } else if (this.#mode === 'events' || this.#mode === 'stream') {
       this.#sendHead()
     }
@@ -215,25 +259,24 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #sendHead(): void {
     const { res } = this.call
-    res.setHeaders(pairs(this.#headers))
-    res.writeHead(this.#status)
-    // The client learns at once that the stream is open, though its first event may be far.
-    res.flushHeaders()
+    this.call.answersEvents = this.#isEvents
+    res.writeHead(this.#status, this.#headers)
+    // The client learns at once that the stream is open, though its first event may be far. Another head goes with its body.
+    if (this.#isEvents) res.flushHeaders()
     // A stream may be silent for hours: this is how a client that vanished is noticed.
-    res.socket?.setKeepAlive(true, KEEP_ALIVE_MS)
+    res.socket?.setKeepAlive(true, TCP_PROBE_AFTER_MS)
   }
 
-  #empty(mode: 'empty' | 'drop', headers: IncomingHttpHeaders): void {
+  #empty(mode: 'empty' | 'drop', facts: ResponseFacts): void {
     this.#mode = mode
     const lengthBytes = this.#status === 204 ? null : 0
-    this.#headers = responseHeaders(
-      { ...headers, 'content-type': undefined, 'content-encoding': undefined },
-      { sessionId: this.#sealedSession(headers), lengthBytes },
-    )
+    this.#headers = responseHeaders(without(facts.passed, ABOUT_A_BODY), {
+      sessionId: this.#sealedSession(facts),
+      lengthBytes,
+    })
   }
 
-  #sealedSession(headers: IncomingHttpHeaders): string | null {
-    const sessionId = singleHeader(headers, 'mcp-session-id')
+  #sealedSession({ sessionId }: ResponseFacts): string | null {
     return sessionId === null ? null : this.#plan.sealSession(sessionId)
   }
 
@@ -241,10 +284,38 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { res } = this.call
     this.call.responseBytes += chunk.length
     if (res.write(chunk)) return
-    this.#controller?.pause()
+    // A decoder that is held up holds up the upstream in its turn.
+    if (this.#decoder === null) this.#upstream?.pause()
+    else this.#decoder.pause()
     if (this.#drainHooked) return
     this.#drainHooked = true
-    res.on('drain', () => this.#controller?.resume())
+    res.on('drain', () => {
+      if (this.#decoder === null) this.#upstream?.resume()
+      else this.#decoder.resume()
+    })
+  }
+
+  #decode(encoding: string): BodyDecoder {
+    // Out of the connection's sight: what it would have caught is caught here.
+    const guarded = (work: () => void): void => {
+      if (this.#over) return
+      try {
+        work()
+      } catch (error) {
+        this.onError(error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    return new BodyDecoder(encoding, {
+      onData: (chunk) => guarded(() => this.#take(chunk)),
+      // The end of what is compressed may come before that of the body, of which nothing more is wanted.
+      onEnd: () =>
+        guarded(() => {
+          this.#finish()
+          this.#upstream?.abort()
+        }),
+      onError: () => this.#fail('upstream_content'),
+      onDrain: () => this.#upstream?.resume(),
+    })
   }
 
   #writeEvents(chunk: Buffer): void {
@@ -253,7 +324,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     try {
       for (const event of filter.push(chunk)) {
         // Held back until the endpoint is known, so that a bad one can still be answered with a status.
-        if (filter.awaitsEndpoint()) this.#chunks.push(event)
+        if (filter.awaitsEndpoint()) this.#kept.push(event)
         else this.#writeEvent(event)
       }
       if (filter.awaitsEndpoint() && this.#bytes > this.#limits.maxInspectedBytes) this.#fail('upstream_too_large')
@@ -268,13 +339,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (!this.call.res.headersSent) {
       this.#clearEndpointTimer()
       this.#sendHead()
-      for (const held of this.#chunks.splice(0)) this.#write(held)
+      if (this.#kept.bytes > 0) this.#write(this.#kept.take())
     }
     this.#write(event)
   }
 
   #sendFiltered(): void {
-    const text = this.#plan.jsonFilter?.(Buffer.concat(this.#chunks).toString('utf8')) ?? null
+    const text = this.#plan.jsonFilter?.(this.#kept.take().toString('utf8')) ?? null
     if (text === null) {
       this.#fail('upstream_content')
       return
@@ -290,25 +361,28 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #replace(code: RefusalCode, status?: number): void {
     this.#over = true
     this.call.refuse(code, { status })
-    this.#controller?.abort(new Error(code))
+    this.#upstream?.abort()
   }
 
   #fail(code: RefusalCode): void {
     if (this.#over) return
     this.#over = true
     this.#clearEndpointTimer()
+    this.#decoder?.stop()
     this.#plan.releaseBody()
     this.call.refuse(code)
-    this.#controller?.abort(new Error(code))
+    this.#upstream?.abort()
   }
 
-  #clientClosed(): void {
+  /** The client's side is over. */
+  clientClosed(): void {
     this.#clearEndpointTimer()
     this.#plan.releaseBody()
     // Finished well, or the client left: then nobody wants the rest, and the upstream is to stop working on it.
     if (this.#over) return
     this.#over = true
-    this.#controller?.abort(new Error('the client left'))
+    this.#decoder?.stop()
+    this.#upstream?.abort()
   }
 
   #clearEndpointTimer(): void {
@@ -316,40 +390,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
-function contentType(headers: IncomingHttpHeaders): 'json' | 'events' | 'none' | 'other' {
-  if (headers['content-type'] === undefined) return 'none'
-  const type = (singleHeader(headers, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
-  if (type === 'application/json') return 'json'
-  return type === 'text/event-stream' ? 'events' : 'other'
-}
-
-function isIdentity(headers: IncomingHttpHeaders): boolean {
-  const encoding = headers['content-encoding']
-  return encoding === undefined || encoding === '' || encoding === 'identity'
-}
-
-function contentLength(headers: IncomingHttpHeaders): number | null {
-  const text = singleHeader(headers, 'content-length')
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null
-}
-
-function pairs(flat: string[]): Map<string, string> {
-  const map = new Map<string, string>()
-  for (let i = 0; i + 1 < flat.length; i += 2) map.set(flat[i] ?? '', flat[i + 1] ?? '')
-  return map
-}
-
 /** Errors of connecting and waiting, as the client is told. Their texts hold addresses, so they are not passed on. */
 function codeOf(error: unknown): RefusalCode {
   if (error instanceof ToolferryError) return 'upstream_barred'
+  if (error instanceof UpstreamTimeoutError) return 'upstream_timeout'
+  if (error instanceof UpstreamsClosedError) return 'gateway_busy'
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (
-    code === 'UND_ERR_BODY_TIMEOUT' ||
-    code === 'UND_ERR_CONNECT_TIMEOUT' ||
-    code === 'UND_ERR_HEADERS_TIMEOUT' ||
-    code === 'ETIMEDOUT'
-  ) {
-    return 'upstream_timeout'
-  }
-  return code === 'UND_ERR_INVALID_ARG' ? 'internal_error' : 'upstream_unreachable'
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'upstream_timeout' : 'upstream_unreachable'
 }

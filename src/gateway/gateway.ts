@@ -1,8 +1,4 @@
-import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
-import type { Agent } from 'undici'
-import { createEgressAgent } from '../egress/connector.ts'
 import type { EgressPolicy } from '../egress/policy.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Address } from './address.ts'
@@ -12,10 +8,11 @@ import type { BodyBudget, BodyOutcome } from './body.ts'
 import { readBody } from './body.ts'
 import { createBreaker } from './breaker.ts'
 import { Call } from './call.ts'
+import type { ClientRequest, ClientResponse } from './client.ts'
 import { Exchange } from './exchange.ts'
 import { grantOf } from './grant.ts'
-import { headersAgree } from './header-agreement.ts'
 import type { GatewayJournal } from './journal.ts'
+import { judgeBody } from './judge-body.ts'
 import type { GatewayLimits } from './limits.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import { createGatewayMetrics } from './metrics.ts'
@@ -25,15 +22,20 @@ import type { RefusalCode } from './refusal.ts'
 import { NO_IDS, sendRefusal } from './refusal.ts'
 import type { Route } from './route.ts'
 import { parseRoute } from './route.ts'
-import { idsIn, judgeTools, parseRequest } from './rpc.ts'
+import { idsIn } from './rpc.ts'
 import { createSubjectSeal } from './session.ts'
 import { createSnapshot } from './snapshot.ts'
-import { createThrottle, type Throttled } from './throttle.ts'
+import { createThrottle, type Throttle, type Throttled } from './throttle.ts'
+import { createTokenHashes } from './token-hashes.ts'
+import type { ToolHints } from './tool-hints.ts'
+import { createUpstreams } from './upstreams.ts'
 import type { GatewayView } from './view.ts'
 
 export type GatewayOptions = {
   view: GatewayView
   journal: GatewayJournal
+  /** Told when an upstream says that its tools have changed. */
+  toolHints?: Pick<ToolHints, 'announced'>
   egress: EgressPolicy
   logger: Logger
   /** 32 bytes or more, the same for every replica: sessions sealed by one are opened by all. */
@@ -41,6 +43,8 @@ export type GatewayOptions = {
   /** Web origins (`https://host[:port]`) that may call: our own and the public one. Read at every request, so it may be filled after listening. */
   ownOrigins: () => readonly string[]
   limits?: Partial<GatewayLimits>
+  /** Who counts for the limits of a subject; this gateway by itself unless given. */
+  throttle?: Throttle
   /** Where the gateway registers its metrics, if anywhere. */
   metrics?: Registry
   /** Unix time in ms. */
@@ -52,8 +56,8 @@ export type GatewayOptions = {
 export type Gateway = {
   /** Loads the snapshot and begins to follow the store; until then requests get 503. Rejects when the store cannot be read. */
   start(): Promise<void>
-  /** For node:http: `/mcp-gateway/*` and `/.well-known/oauth-*`; anything else is 404 (see `isGatewayTarget`). */
-  handle(req: IncomingMessage, res: ServerResponse): void
+  /** `/mcp-gateway/*` and `/.well-known/oauth-*`; anything else is 404 (see `isGatewayTarget`). */
+  handle(req: ClientRequest, res: ClientResponse): void
   ready(): boolean
   /** Why it serves nobody, for /readyz; null when it serves. */
   problem(): string | null
@@ -80,6 +84,8 @@ const METHODS: Record<Route['kind'], readonly string[]> = {
   'sse-post': ['POST'],
 }
 
+const MAX_TOKEN_HASHES = 10_000
+
 type AdmittedAddress = Extract<Address, { refusal: null }>
 
 /** The data path between agent platforms and MCP servers (architecture §7). Keeps no state of its own that a replica would miss. */
@@ -87,21 +93,12 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { view, journal, logger, ownOrigins, now = Date.now, monotonicMs = () => performance.now() } = options
   const limits: GatewayLimits = { ...DEFAULT_LIMITS, ...options.limits }
   const seal = createSubjectSeal(options.sealingKey)
-  const throttle = createThrottle(monotonicMs)
+  const throttle = options.throttle ?? createThrottle(monotonicMs)
   const breaker = createBreaker(limits, monotonicMs)
   const onChanged = (lagMs: number): void => reports.metrics?.changed(lagMs / 1000)
   const snapshot = createSnapshot({ view, logger, limits, now, monotonicMs, onChanged })
   const budget: BodyBudget = { usedBytes: 0, maxBytes: limits.requestBudgetBytes }
-  // HTTP/1.1 upstream: one connection a request in flight, so that an abort ends just that request.
-  const agents = new Map<number, Agent>()
-  const agentFor = (connectTimeoutMs: number): Agent => {
-    const known = agents.get(connectTimeoutMs)
-    if (known !== undefined) return known
-    const connect = { timeout: connectTimeoutMs, allowH2: false }
-    const agent = createEgressAgent(options.egress, { allowH2: false, connect, bodyTimeout: 0 })
-    agents.set(connectTimeoutMs, agent)
-    return agent
-  }
+  const upstreams = createUpstreams(options.egress)
   const open = new Set<Exchange>()
   const calls = new Set<Call>()
   const reports = {
@@ -117,10 +114,19 @@ export function createGateway(options: GatewayOptions): Gateway {
             journalDropped: () => journal.dropped?.() ?? 0,
           }),
   }
+  const closed = (call: Call): void => {
+    calls.delete(call)
+    if (call.exchange !== null) open.delete(call.exchange)
+  }
+  const hashes = createTokenHashes(view.tokenHash, MAX_TOKEN_HASHES)
   let draining = false
   let sweeper: NodeJS.Timeout | null = null
 
-  /** Whether the caller may go on, by what is known now; brings the call's records up to date. */
+  /**
+   * Whether the caller may go on, by what is known now; brings the call's records up to date. Asked twice of each request: before
+   * its body is read, so that nobody without a right can have us hold one, and before it goes upstream, since a body may take
+   * a minute and a right that has ended meanwhile must not be used. From then on `judgeOpen` asks.
+   */
   const judge = (call: Call): RefusalCode | null => {
     if (isStale()) return 'store_away'
     const instance = snapshot.instance(call.route.instanceId)
@@ -151,9 +157,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       call.token = queryToken(call.req.url ?? '')
       call.tokenInQuery = call.token !== null
     }
-    call.hash = call.token === null ? null : view.tokenHash(call.token)
+    call.hash = call.token === null ? null : hashes.of(call.token)
     // A mistyped or made-up token of ours shows in its check characters: no need to ask the store.
-    if (call.hash === null || snapshot.credential(call.hash) !== undefined || isMistyped(call.token)) {
+    const isKnown = call.hash !== null && snapshot.credential(call.hash) !== undefined
+    if (isKnown && call.token !== null && call.hash !== null) hashes.keep(call.token, call.hash)
+    if (call.hash === null || isKnown || isMistyped(call.token)) {
       receive(call, judge(call))
       return
     }
@@ -170,9 +178,25 @@ export function createGateway(options: GatewayOptions): Gateway {
     )
   }
 
-  /** Reads the body, also of a refused request: the refusal carries its id. */
   const receive = (call: Call, verdict: RefusalCode | null): void => {
     const limited = verdict === null ? throttled(call) : null
+    if (!(limited instanceof Promise)) {
+      read(call, verdict, limited)
+      return
+    }
+    limited.then(
+      (answer) => guarded(call, () => read(call, null, answer)),
+      (error: unknown) => {
+        logger.warn({ err: error }, 'gateway: who counts for the limits could not be asked')
+        guarded(call, () => read(call, 'gateway_busy', null))
+      },
+    )
+  }
+
+  /** Reads the body, also of a refused request: the refusal carries its id. */
+  const read = (call: Call, verdict: RefusalCode | null, limited: Throttled | null): void => {
+    // While it was asked who counts, the client may have left: nothing of its body comes any more.
+    if (call.res.destroyed) return
     const refusal = verdict ?? limited?.code ?? null
     const address: Address = refusal === null ? addressOf(call, seal) : { refusal }
     if (limited !== null) call.retryAfterS = limited.retryAfterS
@@ -189,15 +213,20 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   /** Takes the request from its subject's limits; it is given back when it is over. */
-  const throttled = (call: Call): Throttled | null => {
+  const throttled = (call: Call): Throttled | null | Promise<Throttled | null> => {
     const { instance } = call
     if (instance === null || (instance.limits.requestsPerSecond == null && instance.limits.maxOpenRequests == null)) {
       return null
     }
     const key = `${instance.id}|${subjectOf(call.credential)}`
-    const limited = throttle.take(key, instance.limits)
-    if (limited === null) call.res.once('close', () => throttle.giveBack(key))
-    return limited
+    const settle = (limited: Throttled | null): Throttled | null => {
+      if (limited !== null) return limited
+      if (call.res.destroyed) throttle.giveBack(key)
+      else call.res.on('close', () => throttle.giveBack(key))
+      return null
+    }
+    const taken = throttle.take(key, instance.limits)
+    return taken instanceof Promise ? taken.then(settle) : settle(taken)
   }
 
   const received = (call: Call, address: Address, outcome: BodyOutcome): void => {
@@ -222,31 +251,17 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   const forward = (call: Call, address: AdmittedAddress, body: Buffer | null): void => {
-    const request = body === null ? null : parseRequest(body, call.credential?.toolAllowList != null)
-    if (typeof request === 'string') {
-      call.refuse(request)
-      return
-    }
-    if (request !== null) {
-      call.ids = request
-      call.method = request.method
-      call.toolName = request.toolName
-    }
-    // The body may have taken its time: rights are judged as they are now.
     const verdict = judge(call)
     const { instance } = call
     if (verdict !== null || instance === null) {
+      if (body !== null) call.ids = idsIn(body)
       call.refuse(verdict ?? 'instance_unknown')
       return
     }
     const grant = grantOf(instance, call.credential)
-    const tools = request === null || grant.tools === null ? 'ok' : judgeTools(request, grant.tools)
-    if (tools !== 'ok') {
-      call.refuse(tools === 'refused' ? 'tool_not_allowed' : 'invalid_request')
-      return
-    }
-    if (request !== null && grant.tools !== null && !headersAgree(call.req.rawHeaders, request)) {
-      call.refuse('header_mismatch')
+    const request = body === null ? null : judgeBody(call, grant.tools, body)
+    if (typeof request === 'string') {
+      call.refuse(request)
       return
     }
     const suspended = breaker.admit(instance)
@@ -259,18 +274,19 @@ export function createGateway(options: GatewayOptions): Gateway {
       instance,
       grant,
       address,
-      message: request === null || body === null ? null : { request, body },
+      message: body === null ? null : { body, request },
       forwardedAuthorization: instance.forwardAuthorization ? foreignAuthorization(call) : null,
       seal,
       limits,
       releaseBody: () => call.release(),
+      onToolsAnnounced: () => options.toolHints?.announced(instance.id),
       onReached: () => breaker.reached(instance.id),
       onUnreachable: () => breaker.unreachable(instance),
     })
     const exchange = new Exchange(call, plan, limits)
+    call.exchange = exchange
     open.add(exchange)
-    call.res.once('close', () => open.delete(exchange))
-    exchange.start(agentFor(instance.limits.connectTimeoutMs ?? limits.connectTimeoutMs))
+    exchange.start(upstreams)
   }
 
   /** The client's `Authorization`, unless it holds one of our own tokens: those never leave. */
@@ -305,13 +321,16 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   const fail = (call: Call, error: unknown): void => {
-    logger.error({ error, instanceId: call.route.instanceId, method: call.method }, 'gateway: a request failed')
+    logger.error({ err: error, instanceId: call.route.instanceId, method: call.method }, 'gateway: a request failed')
     call.refuse('internal_error')
   }
 
   return {
     async start() {
-      snapshot.onChange(judgeOpen)
+      snapshot.onChange(() => {
+        hashes.clear()
+        judgeOpen()
+      })
       await snapshot.start()
       sweeper ??= setInterval(() => {
         judgeOpen()
@@ -326,9 +345,8 @@ export function createGateway(options: GatewayOptions): Gateway {
         res.end()
         return
       }
-      const call = new Call(req, res, route, reports)
+      const call = new Call(req, res, route, reports, closed)
       calls.add(call)
-      res.once('close', () => calls.delete(call))
       if (draining) res.shouldKeepAlive = false
       guarded(call, () => {
         const { origin } = req.headers
@@ -350,18 +368,25 @@ export function createGateway(options: GatewayOptions): Gateway {
       await drain()
       if (sweeper !== null) clearInterval(sweeper)
       snapshot.close()
-      await Promise.all([...agents.values()].map((agent) => agent.destroy()))
+      upstreams.close()
     },
   }
 }
 
 /** Until none is left, also of those that come meanwhile, or for `limitMs`. */
 async function closedOrAfter(calls: ReadonlySet<Call>, limitMs: number): Promise<void> {
-  const limit = new AbortController()
-  const timer = setTimeout(() => limit.abort(), limitMs)
-  for (const call of calls) {
-    if (limit.signal.aborted) break
-    await once(call.res, 'close', { signal: limit.signal }).catch(() => undefined)
+  let isOver = false
+  let giveUp = (): void => {}
+  const limit = new Promise<void>((resolve) => {
+    giveUp = resolve
+  })
+  const timer = setTimeout(() => {
+    isOver = true
+    giveUp()
+  }, limitMs)
+  for (const { res } of calls) {
+    if (isOver) break
+    await Promise.race([limit, new Promise<void>((resolve) => void res.on('close', resolve))])
   }
   clearTimeout(timer)
 }

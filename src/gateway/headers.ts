@@ -1,5 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http'
-
 /** Belong to one hop of HTTP/1.1, or are written anew for the next one. */
 const HOP_HEADERS = [
   'connection',
@@ -47,7 +45,7 @@ const CLIENT_ONLY_PREFIXES = ['x-forwarded-', 'proxy-', 'sec-']
 const NEVER_CONFIGURED = new Set([...HOP_HEADERS, 'mcp-session-id'])
 
 /** Of the upstream's headers; with `mcp-…` and, where it is right, content-length. */
-const RESPONSE_HEADERS = [
+const RESPONSE_HEADERS = new Set([
   'content-type',
   'content-encoding',
   'content-language',
@@ -55,7 +53,7 @@ const RESPONSE_HEADERS = [
   'x-accel-buffering',
   'retry-after',
   'allow',
-]
+])
 const SAFETY_HEADERS = ['x-content-type-options', 'nosniff', 'content-security-policy', "default-src 'none'; sandbox"]
 
 /** Headers that are set on every request of a caller: flat (name, value, …), and the lower-case names that they replace. */
@@ -95,9 +93,8 @@ export function requestHeaders(input: RequestHeadersInput): string[] {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
-    const key = name.toLowerCase().replaceAll('_', '-')
-    if (isClientOnly(key) && !(name.toLowerCase() === 'authorization' && value === input.forwardedAuthorization))
-      continue
+    const { key, clientOnly } = kindOf(name)
+    if (clientOnly && !(name.toLowerCase() === 'authorization' && value === input.forwardedAuthorization)) continue
     if (configured.names.has(key) || listed?.has(key) === true) continue
     if (token !== null && value.includes(token)) continue
     if (input.inspected && key === 'accept-encoding') continue
@@ -110,34 +107,82 @@ export function requestHeaders(input: RequestHeadersInput): string[] {
   return result
 }
 
+/** What counts of an upstream's headers. A header that is repeated is as good as none, but for its type: that is then not one of ours. */
+export type ResponseFacts = {
+  /** In lower case, without parameters; null = there is no such header. */
+  type: string | null
+  /** null: identity. */
+  encoding: string | null
+  /** Of the body; null = not said. */
+  lengthBytes: number | null
+  sessionId: string | null
+  /** What of them goes back to the client as it is, flat. */
+  passed: string[]
+}
+
+/** `headers`: the upstream's, flat, names in lower case. */
+export function responseFacts(headers: readonly string[]): ResponseFacts {
+  const facts: ResponseFacts = { type: null, encoding: null, lengthBytes: null, sessionId: null, passed: [] }
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    const value = headers[i + 1] ?? ''
+    const isOwn = name.startsWith('mcp-')
+    if (!isOwn && name !== 'content-length' && !RESPONSE_HEADERS.has(name)) continue
+    const single = isSingle(headers, i)
+    if (name === 'content-type') facts.type = single ? mediaType(value) : ''
+    else if (name === 'content-encoding' && value !== '' && value !== 'identity') facts.encoding = value
+    if (!single) continue
+    if (name === 'content-length') facts.lengthBytes = Number(value)
+    else if (name === 'mcp-session-id') facts.sessionId = value
+    else facts.passed.push(name, value)
+  }
+  return facts
+}
+
 /**
  * The headers that go back to the client, flat. `sessionId` is the sealed one. `lengthBytes`: of the body as it will be
  * sent, null when it is not known.
  */
 export function responseHeaders(
-  upstream: IncomingHttpHeaders,
+  passed: readonly string[],
   options: { sessionId: string | null; lengthBytes: number | null },
 ): string[] {
-  const result = SAFETY_HEADERS.slice()
-  for (const name of RESPONSE_HEADERS) {
-    const value = singleHeader(upstream, name)
-    if (value !== null) result.push(name, value)
-  }
-  for (const name in upstream) {
-    if (!name.startsWith('mcp-') || name === 'mcp-session-id') continue
-    const value = singleHeader(upstream, name)
-    if (value !== null) result.push(name, value)
-  }
+  const result = SAFETY_HEADERS.concat(passed)
   if (options.sessionId !== null) result.push('mcp-session-id', options.sessionId)
   if (options.lengthBytes !== null) result.push('content-length', String(options.lengthBytes))
   return result
 }
 
-/** A header that is there exactly once; null otherwise. */
-export function singleHeader(headers: IncomingHttpHeaders, name: string): string | null {
-  const value = headers[name]
-  if (typeof value === 'string') return value
-  return Array.isArray(value) && value.length === 1 ? (value[0] ?? null) : null
+/** A flat list of headers without those of these names. */
+export function without(headers: readonly string[], names: ReadonlySet<string>): string[] {
+  return headers.filter((_, index) => !names.has(headers[index - (index % 2)] ?? ''))
+}
+
+/** Whether the name at `index` of a flat list stands there only. */
+function isSingle(headers: readonly string[], index: number): boolean {
+  for (let i = 0; i < headers.length; i += 2) if (i !== index && headers[i] === headers[index]) return false
+  return true
+}
+
+function mediaType(value: string): string {
+  const end = value.indexOf(';')
+  return (end === -1 ? value : value.slice(0, end)).trim().toLowerCase()
+}
+
+type HeaderKind = { key: string; clientOnly: boolean }
+
+const kinds = new Map<string, HeaderKind>()
+const MAX_KINDS = 1_024
+const MAX_KIND_LENGTH = 64
+
+/** What a client's header is by its name, as it is spelt. Clients use few; one that makes up many does not fill our memory. */
+function kindOf(name: string): HeaderKind {
+  const known = kinds.get(name)
+  if (known !== undefined) return known
+  const key = name.toLowerCase().replaceAll('_', '-')
+  const kind = { key, clientOnly: isClientOnly(key) }
+  if (kinds.size < MAX_KINDS && name.length <= MAX_KIND_LENGTH) kinds.set(name, kind)
+  return kind
 }
 
 function isClientOnly(key: string): boolean {

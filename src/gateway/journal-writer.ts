@@ -38,11 +38,11 @@ export function createJournalWriter(options: JournalWriterOptions): JournalWrite
     } catch (error) {
       attempts += 1
       if (attempts < maxAttempts) {
-        logger.warn({ error, entries: batch.length, attempts }, 'gateway journal: a batch could not be written')
+        logger.warn({ err: error, entries: batch.length, attempts }, 'gateway journal: a batch could not be written')
         return false
       }
       dropped += batch.length
-      logger.error({ error, entries: batch.length, dropped }, 'gateway journal: a batch was dropped')
+      logger.error({ err: error, entries: batch.length, dropped }, 'gateway journal: a batch was dropped')
     }
     attempts = 0
     // What was appended meanwhile stands behind the batch.

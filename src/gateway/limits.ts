@@ -22,6 +22,8 @@ export type GatewayLimits = {
   /** How long an unknown token stays known as unknown. */
   unknownTtlMs: number
   maxUnknown: number
+  /** How many revoked tokens are kept in memory. */
+  maxRevoked: number
   /** Store look-ups of unknown tokens at one time. */
   maxLookups: number
   /** How long requests in flight may go on once the gateway drains. */
@@ -44,6 +46,7 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   sweepIntervalMs: 250,
   unknownTtlMs: 1_000,
   maxUnknown: 10_000,
+  maxRevoked: 10_000,
   maxLookups: 16,
   drainMs: 8_000,
   maxStaleMs: 30_000,

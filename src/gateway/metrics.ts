@@ -37,10 +37,12 @@ export function createGatewayMetrics(registry: Registry, state: GatewayState): G
     buckets: LAG_BUCKETS_S,
     registers,
   })
-  const gauge = (name: string, help: string, read: () => number): void => {
+  // `ofSeveral`: what one figure for several processes of one machine is made of.
+  const gauge = (name: string, help: string, read: () => number, ofSeveral: 'sum' | 'max' = 'sum'): void => {
     new Gauge({
       name: `toolferry_gateway_${name}`,
       help,
+      aggregator: ofSeveral,
       registers,
       collect() {
         this.set(read())
@@ -49,8 +51,8 @@ export function createGatewayMetrics(registry: Registry, state: GatewayState): G
   }
   gauge('open_requests', 'Requests to MCP servers that are open now, streams included', state.openRequests)
   gauge('open_streams', 'Event streams that are open now', state.openStreams)
-  gauge('snapshot_age_seconds', 'Time since the store was last read', state.snapshotAgeSeconds)
-  gauge('credentials', 'Gateway tokens in memory', state.credentials)
+  gauge('snapshot_age_seconds', 'Time since the store was last read', state.snapshotAgeSeconds, 'max')
+  gauge('credentials', 'Gateway tokens in memory', state.credentials, 'max')
   new Counter({
     name: 'toolferry_gateway_journal_dropped_total',
     help: 'Journal rows lost to a full queue or a store that kept refusing them',

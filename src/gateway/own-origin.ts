@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest } from './client.ts'
 
 const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
 
@@ -23,7 +23,7 @@ export function isOwnOrigin(origin: string, ownOrigins: readonly string[]): bool
  * reaches us without an Origin (same-origin GET), but its name stays in `Host`. Elsewhere than on loopback a name proves
  * nothing, and a caller with a token is no such page.
  */
-export function isOwnHost(req: IncomingMessage, ownOrigins: readonly string[]): boolean {
+export function isOwnHost(req: ClientRequest, ownOrigins: readonly string[]): boolean {
   if (!isLoopbackAddress(req.socket.localAddress)) return true
   const host = req.headers.host ?? ''
   const url = `http://${host}`

@@ -6,7 +6,7 @@ import type { Grant } from './grant.ts'
 import { requestHeaders } from './headers.ts'
 import type { GatewayLimits } from './limits.ts'
 import type { RpcRequest } from './rpc.ts'
-import { rewritten, withAllowedTools } from './rpc.ts'
+import { withAllowedTools } from './rpc.ts'
 import type { SubjectSeal } from './session.ts'
 import type { EventFilter } from './stream-filter.ts'
 import { createEventFilter } from './stream-filter.ts'
@@ -18,12 +18,13 @@ export type PlanInput = {
   grant: Grant
   address: Extract<Address, { refusal: null }>
   /** null for GET and DELETE. */
-  message: { request: RpcRequest; body: Buffer } | null
+  message: { body: Buffer /** Parsed where a policy looked into it. */; request: RpcRequest | null } | null
   /** The client's own `Authorization`, if it goes upstream. */
   forwardedAuthorization: string | null
   seal: SubjectSeal
   limits: GatewayLimits
   releaseBody: () => void
+  onToolsAnnounced: () => void
   onReached: () => void
   onUnreachable: () => void
 }
@@ -34,24 +35,26 @@ export function planExchange(input: PlanInput): ExchangePlan {
   const { route, req, credential } = call
   const { tools } = grant
   // A caller with a tool allow-list sends on what was judged, not the bytes that another parser may read differently.
-  const rewrittenBody = message !== null && tools !== null ? rewritten(message.request) : null
+  const rewrittenBody = tools === null ? null : (message?.request?.rewritten ?? null)
   const isOpenEnded = route.kind === 'mcp' && req.method === 'GET'
   return {
-    origin: grant.origin,
-    path: address.path ?? grant.path,
-    method: req.method === 'POST' ? 'POST' : req.method === 'DELETE' ? 'DELETE' : 'GET',
-    headers: requestHeaders({
-      rawHeaders: req.rawHeaders,
-      configured: grant.configured,
-      forwardedAuthorization: input.forwardedAuthorization,
-      token: credential === null ? null : call.token,
-      sessionId: address.sessionId,
-      inspected: tools !== null || route.kind === 'sse',
-      rewrittenBody: rewrittenBody !== null,
-    }),
-    body: rewrittenBody ?? message?.body ?? null,
-    idleTimeoutMs: instance.limits.idleTimeoutMs ?? 0,
-    headersTimeoutMs: isOpenEnded ? 0 : (instance.limits.headersTimeoutMs ?? limits.headersTimeoutMs),
+    target: { origin: grant.origin, connectTimeoutMs: instance.limits.connectTimeoutMs ?? limits.connectTimeoutMs },
+    request: {
+      path: address.path ?? grant.path,
+      method: req.method === 'POST' ? 'POST' : req.method === 'DELETE' ? 'DELETE' : 'GET',
+      headers: requestHeaders({
+        rawHeaders: req.rawHeaders,
+        configured: grant.configured,
+        forwardedAuthorization: input.forwardedAuthorization,
+        token: credential === null ? null : call.token,
+        sessionId: address.sessionId,
+        inspected: tools !== null || route.kind === 'sse',
+        rewrittenBody: rewrittenBody !== null,
+      }),
+      body: rewrittenBody ?? message?.body ?? null,
+      idleTimeoutMs: instance.limits.idleTimeoutMs ?? 0,
+      headersTimeoutMs: isOpenEnded ? 0 : (instance.limits.headersTimeoutMs ?? limits.headersTimeoutMs),
+    },
     eventFilter: eventFilterFor(input),
     jsonFilter: tools === null ? null : (text) => withAllowedTools(text, tools),
     sealSession: (sessionId) => {
@@ -62,6 +65,7 @@ export function planExchange(input: PlanInput): ExchangePlan {
     },
     forwardedAuthorization: input.forwardedAuthorization !== null,
     releaseBody: input.releaseBody,
+    onToolsAnnounced: input.onToolsAnnounced,
     onReached: input.onReached,
     onUnreachable: input.onUnreachable,
   }

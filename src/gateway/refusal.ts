@@ -1,8 +1,8 @@
-import type { ServerResponse } from 'node:http'
+import type { ClientResponse } from './client.ts'
 
 export type RpcId = string | number | null
 
-/** The ids of what is being answered. A batch is answered with an array. */
+/** The ids of what is being answered; none: nobody knows, or they are too many. A batch is answered with an array. */
 export type RpcIds = { batch: boolean; ids: RpcId[] }
 
 export const NO_IDS: RpcIds = { batch: false, ids: [null] }
@@ -100,7 +100,7 @@ export type RefusalOptions = {
  * Answers with JSON-RPC errors that carry the request's own ids and the gateway's code in `data.code`. The answer is whole
  * then, but `res.end` is left to the caller. Returns the bytes of the body.
  */
-export function sendRefusal(res: ServerResponse, code: RefusalCode, ids: RpcIds, options: RefusalOptions = {}): number {
+export function sendRefusal(res: ClientResponse, code: RefusalCode, ids: RpcIds, options: RefusalOptions = {}): number {
   const { rpcCode, message, status: ownStatus } = REFUSALS[code]
   const errors = (ids.ids.length === 0 ? [null] : ids.ids).map((id) => ({
     jsonrpc: '2.0',

@@ -1,41 +1,54 @@
+import { ExactJson, hasAtMostValues, isRawJson } from './exact-json.ts'
 import type { RpcId, RpcIds } from './refusal.ts'
 
 type JsonObject = Record<string, unknown>
 
 /** What the gateway wants to know of a request body. */
-export type RpcRequest = RpcIds & {
-  messages: JsonObject[]
+export type RpcSummary = RpcIds & {
   /** For the journal: the method, `response` for an answer of the client, `batch` for several messages. At most 128 characters. */
   method: string
   /** Of the first `tools/call`, at most 191 characters. */
   toolName: string | null
 }
 
-const METHOD_SHAPE = /^[\w$./-]{1,128}$/
-const MAX_TOOL_NAME = 191
-
-/** JSON.rawJSON is newer than the library's types. */
-const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
-
-/** Reads JSON so that JSON.stringify gives back every number as it stood (1.0, 2^60), not as JavaScript would round it. */
-function parseExactly(text: string): unknown {
-  const revive = (_key: string, value: unknown, context?: { source?: string }): unknown =>
-    typeof value === 'number' && context?.source !== undefined && String(value) !== context.source
-      ? rawJson(context.source)
-      : value
-  return JSON.parse(text, revive)
+/** A request that was parsed, so that a policy can look into it. */
+export type RpcRequest = RpcSummary & {
+  messages: JsonObject[]
+  /** What goes upstream in place of the client's bytes, so that the upstream cannot read it differently than we judged it. */
+  rewritten: Buffer | null
 }
 
+/** Why a body is not read. */
+export type UnreadableCode = 'parse_error' | 'invalid_request' | 'body_too_large'
+
+const METHOD_SHAPE = /^[\w$./-]{1,128}$/
+const MAX_TOOL_NAME = 191
+/** Of a batch: as many are kept while it is answered, and get an error each if it is refused. */
+const MAX_IDS = 1_000
+
 /**
- * A JSON-RPC message or batch. `exact`: it will be sent on as re-written by `JSON.stringify(messages)`. Answers why not:
- * `parse_error` or `invalid_request`.
+ * How much is parsed: to make a million values holds up everybody for seconds, though they fit into a body that is not too
+ * large. What is only scanned or passed on may hold any number.
  */
-export function parseRequest(body: Buffer, exact: boolean): RpcRequest | 'parse_error' | 'invalid_request' {
+const MAX_VALUES = 200_000
+
+/** A JSON-RPC message or batch. `exact`: it will be sent on as `rewritten`. Answers why not, where it cannot be. */
+export function parseRequest(body: Buffer, exact: boolean): RpcRequest | UnreadableCode {
+  const text = body.toString('utf8')
+  if (!hasAtMostValues(text, MAX_VALUES)) return 'body_too_large'
   let parsed: unknown
+  let rewritten: Buffer | null = null
   try {
-    const text = body.toString('utf8')
-    parsed = exact ? parseExactly(text) : JSON.parse(text)
+    if (exact) {
+      const json = new ExactJson(text)
+      parsed = json.value
+      revealLookedAt(json)
+      rewritten = Buffer.from(json.write(parsed))
+    } else {
+      parsed = JSON.parse(text)
+    }
   } catch {
+    // What is nested too deep to be written again is as good as ill-formed.
     return 'parse_error'
   }
   const batch = Array.isArray(parsed)
@@ -43,13 +56,22 @@ export function parseRequest(body: Buffer, exact: boolean): RpcRequest | 'parse_
   if (messages.length === 0 || !messages.every(isObject)) return 'invalid_request'
   const call = messages.find((message) => message.method === 'tools/call')
   const name = isObject(call?.params) ? call.params.name : undefined
+  const [first] = messages
+  if (!batch) return { ...summaryOf(first?.id, first?.method, name), messages, rewritten }
+  const ids = messages.filter(({ id }) => id !== undefined).map(({ id }) => idOf(id))
   return {
     batch,
     messages,
-    ids: batch ? messages.filter((message) => message.id !== undefined).map(idOf) : messages.map(idOf),
-    method: batch ? 'batch' : methodOf(messages[0]),
-    toolName: typeof name === 'string' ? name.slice(0, MAX_TOOL_NAME) : null,
+    rewritten,
+    ids: ids.length > MAX_IDS ? [] : ids,
+    method: 'batch',
+    toolName: toolNameOf(name),
   }
+}
+
+/** Of a message by itself. `name`: of the tool, where it calls one. */
+export function summaryOf(id: unknown, method: unknown, name: unknown): RpcSummary {
+  return { batch: false, ids: [idOf(id)], method: methodOf(method), toolName: toolNameOf(name) }
 }
 
 /** The ids of a body that may be anything; used to refuse it. */
@@ -58,14 +80,9 @@ export function idsIn(body: Buffer): RpcIds {
   return typeof request === 'string' ? { batch: false, ids: [null] } : request
 }
 
-/** The body to send upstream in place of the client's, so that the upstream cannot read it differently than we judged it. */
-export function rewritten(request: RpcRequest): Buffer {
-  return Buffer.from(JSON.stringify(request.batch ? request.messages : request.messages[0]))
-}
-
 /**
- * Whether every `tools/call` names an allowed tool. Keys that some servers take for the same (`Method`, `NAME`) make a
- * message unreadable to us, hence `ambiguous`.
+ * Whether every `tools/call` names an allowed tool. Keys that some servers take for the same (`Method`, `NAME`, `paramſ`)
+ * make a message unreadable to us, hence `ambiguous`.
  */
 export function judgeTools(request: RpcRequest, tools: ReadonlySet<string>): 'ok' | 'refused' | 'ambiguous' {
   for (const message of request.messages) {
@@ -79,14 +96,25 @@ export function judgeTools(request: RpcRequest, tools: ReadonlySet<string>): 'ok
   return 'ok'
 }
 
-/** A response body with its tool lists cut down to the allowed; null when it is not JSON. */
+/**
+ * A response body with its tool lists cut down to the allowed; null when it is not JSON. May throw RangeError when something has
+ * to be cut out of it and it is nested too deep to be written again.
+ */
 export function withAllowedTools(text: string, tools: ReadonlySet<string>): string | null {
   let parsed: unknown
   try {
-    parsed = parseExactly(text)
+    parsed = JSON.parse(text)
   } catch {
     return null
   }
+  if (!cutTools(parsed, tools)) return text
+  const json = new ExactJson(text)
+  cutTools(json.value, tools)
+  return json.write(json.value)
+}
+
+/** Whether there was anything to cut. */
+function cutTools(parsed: unknown, tools: ReadonlySet<string>): boolean {
   let changed = false
   for (const message of Array.isArray(parsed) ? parsed : [parsed]) {
     const result = isObject(message) ? message.result : undefined
@@ -97,28 +125,41 @@ export function withAllowedTools(text: string, tools: ReadonlySet<string>): stri
     changed ||= allowed.length !== result.tools.length
     result.tools = allowed
   }
-  return changed ? JSON.stringify(parsed) : text
+  return changed
+}
+
+/** What is judged, noted or answered with is a number where it was one. */
+function revealLookedAt(json: ExactJson): void {
+  for (const message of Array.isArray(json.value) ? json.value : [json.value]) {
+    if (!isObject(message)) continue
+    json.reveal(message, ['id', 'method'])
+    if (isObject(message.params)) json.reveal(message.params, ['name'])
+  }
 }
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function idOf(message: JsonObject): RpcId {
-  return typeof message.id === 'string' || typeof message.id === 'number' ? message.id : rawIdOf(message.id)
+function idOf(id: unknown): RpcId {
+  return typeof id === 'string' || typeof id === 'number' ? id : rawIdOf(id)
 }
 
-/** A number that JavaScript would round comes as a raw-JSON object; it is written back as it stood. */
+function toolNameOf(name: unknown): string | null {
+  return typeof name === 'string' ? name.slice(0, MAX_TOOL_NAME) : null
+}
+
+/** A number that JavaScript would round comes as raw JSON (see ExactJson.reveal); it is written back as it stood. */
 function rawIdOf(id: unknown): RpcId {
-  return isObject(id) && typeof id.rawJSON === 'string' ? (id as unknown as number) : null
+  return isRawJson(id) ? (id as number) : null
 }
 
-function methodOf(message: JsonObject | undefined): string {
-  const method = message?.method
+function methodOf(method: unknown): string {
   if (method === undefined) return 'response'
   return typeof method === 'string' && METHOD_SHAPE.test(method) ? method : 'unknown'
 }
 
 function hasLookalike(object: JsonObject, names: string[]): boolean {
-  return Object.keys(object).some((key) => !names.includes(key) && names.includes(key.toLowerCase()))
+  // By way of upper case, which is the same for letters that Unicode folds into one (ſ and s), as lower case is not.
+  return Object.keys(object).some((key) => !names.includes(key) && names.includes(key.toUpperCase().toLowerCase()))
 }

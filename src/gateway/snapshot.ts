@@ -32,7 +32,10 @@ export type Snapshot = {
 export type SnapshotOptions = {
   view: GatewayView
   logger: Logger
-  limits: Pick<GatewayLimits, 'pollIntervalMs' | 'unknownTtlMs' | 'maxUnknown' | 'maxLookups' | 'readTimeoutMs'>
+  limits: Pick<
+    GatewayLimits,
+    'pollIntervalMs' | 'unknownTtlMs' | 'maxUnknown' | 'maxRevoked' | 'maxLookups' | 'readTimeoutMs'
+  >
   /** Unix time in ms. */
   now: () => number
   /** Never goes back; ms. */
@@ -40,6 +43,9 @@ export type SnapshotOptions = {
   /** Told when changes begin to be obeyed, with how long ago they were committed at most, ms. */
   onChanged?: (lagMs: number) => void
 }
+
+/** Of one look-up that changes get in the way of. */
+const LOOK_UP_TRIES = 5
 
 export function createSnapshot(options: SnapshotOptions): Snapshot {
   const { view, logger, limits, now, monotonicMs } = options
@@ -57,6 +63,8 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
   let toldAtMs: number | null = null
   let unsubscribe: (() => void) | null = null
   const unknown = new Map<string, number>()
+  /** Of the credentials in memory, in the order in which that was learnt. */
+  const revoked = new Set<string>()
   const lookUps = new Map<string, Promise<LookUp>>()
   const listeners = new Set<() => void>()
 
@@ -71,13 +79,30 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
     }
     for (const credential of records.credentials) {
       const known = credentials.get(credential.hash)
-      if (known === undefined || known.revision <= credential.revision) credentials.set(credential.hash, credential)
+      if (known === undefined || known.revision <= credential.revision) keep(credential)
     }
   }
 
+  /** Tokens are replaced again and again: of those that are revoked only the latest stay, the others are looked up if they come. */
+  const keep = (credential: GatewayCredential): void => {
+    const { hash } = credential
+    credentials.set(hash, credential)
+    revoked.delete(hash)
+    if (credential.state !== 'revoked') return
+    revoked.add(hash)
+    const [oldest] = revoked
+    if (revoked.size <= limits.maxRevoked || oldest === undefined) return
+    revoked.delete(oldest)
+    credentials.delete(oldest)
+  }
+
   const replace = (records: GatewayRecords): void => {
-    instances = new Map(records.instances.map((instance) => [instance.id, instance]))
-    credentials = new Map(records.credentials.map((credential) => [credential.hash, credential]))
+    // Entry by entry: a list of pairs of 100,000 tokens would be garbage at the moment of the largest heap.
+    instances = new Map()
+    for (const instance of records.instances) instances.set(instance.id, instance)
+    credentials = new Map()
+    revoked.clear()
+    for (const credential of records.credentials) keep(credential)
     seen = records.revision
   }
 
@@ -86,14 +111,15 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
     const oldestMs = toldAtMs ?? freshAtMs
     toldAtMs = null
     const changes = await inTime(view.changesSince(seen), limits.readTimeoutMs)
-    freshAtMs = beganMs
+    const isNews = changes.revision !== seen || changes.instances.length > 0 || changes.credentials.length > 0
     // A store that went back (restored from a backup) has told us nothing that can be merged.
     if (changes.revision < seen) replace(await inTime(view.loadAll(), limits.readTimeoutMs))
-    else if (changes.revision === seen && changes.instances.length === 0 && changes.credentials.length === 0) return
     else {
       merge(changes)
       seen = changes.revision
     }
+    freshAtMs = beganMs
+    if (!isNews) return
     notify()
     options.onChanged?.(monotonicMs() - oldestMs)
   }
@@ -106,7 +132,7 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
         if (failing) logger.info({ revision: seen }, 'gateway: following the store again')
         failing = false
       } catch (error) {
-        if (!failing) logger.warn({ error }, 'gateway: the store does not answer; serving what is known')
+        if (!failing) logger.warn({ err: error }, 'gateway: the store does not answer; serving what is known')
         failing = true
       }
     } while (again && !closed)
@@ -134,15 +160,22 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
 
   const askStore = async (hash: string): Promise<LookUp> => {
     try {
-      const found = await view.findByHash(hash)
-      if (found === null) {
-        remember(hash)
-        return 'unknown'
+      for (let tries = 0; tries < LOOK_UP_TRIES; tries++) {
+        const atRevision = seen
+        const found = await inTime(view.findByHash(hash), limits.readTimeoutMs)
+        if (found === null) {
+          remember(hash)
+          return 'unknown'
+        }
+        // Read before a change that is obeyed by now, it may be what that change has ended: a record that is no longer
+        // in memory could not tell.
+        if (seen !== atRevision) continue
+        merge({ instances: [found.instance], credentials: [found.credential] })
+        return 'found'
       }
-      merge({ instances: [found.instance], credentials: [found.credential] })
-      return 'found'
+      return 'busy'
     } catch (error) {
-      logger.warn({ error }, 'gateway: a token could not be looked up')
+      logger.warn({ err: error }, 'gateway: a token could not be looked up')
       return 'busy'
     } finally {
       lookUps.delete(hash)

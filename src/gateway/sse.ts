@@ -1,3 +1,5 @@
+import { Pieces } from './pieces.ts'
+
 const LF = 10
 const CR = 13
 
@@ -12,8 +14,7 @@ export class EventTooLargeError extends Error {
  */
 export class EventSplitter {
   readonly #maxBytes: number
-  #held: Buffer[] = []
-  #heldBytes = 0
+  readonly #held = new Pieces()
   /** Bytes of the line being read. */
   #lineBytes = 0
   #afterCr = false
@@ -30,7 +31,7 @@ export class EventSplitter {
       if (byte === LF && this.#afterCr) {
         // Second half of CR LF. When it follows an event that ended with CR, it goes out by itself.
         this.#afterCr = false
-        if (this.#heldBytes + (i - from) === 0) {
+        if (this.#held.bytes + (i - from) === 0) {
           yield chunk.subarray(i, i + 1)
           from = i + 1
         }
@@ -56,16 +57,13 @@ export class EventSplitter {
 
   #hold(part: Buffer): void {
     this.#held.push(part)
-    this.#heldBytes += part.length
-    if (this.#heldBytes > this.#maxBytes) throw new EventTooLargeError('An event is larger than the limit.')
+    if (this.#held.bytes > this.#maxBytes) throw new EventTooLargeError('An event is larger than the limit.')
   }
 
   #take(last: Buffer): Buffer {
-    if (this.#held.length === 0) return last
-    const event = Buffer.concat([...this.#held, last])
-    this.#held = []
-    this.#heldBytes = 0
-    return event
+    if (this.#held.bytes === 0) return last
+    this.#held.push(last)
+    return this.#held.take()
   }
 }
 

@@ -1,5 +1,5 @@
 import { withAllowedTools } from './rpc.ts'
-import { EventSplitter, formatEvent, parseEvent } from './sse.ts'
+import { EventSplitter, EventTooLargeError, formatEvent, parseEvent } from './sse.ts'
 
 /** The endpoint event of an HTTP+SSE upstream leads to another origin: clients would take their token there. */
 export class ForeignEndpointError extends Error {
@@ -35,7 +35,7 @@ export function createEventFilter({ maxEventBytes, endpoint, tools }: EventFilte
       return formatEvent(event, endpoint.rewrite(path))
     }
     if (tools === null) return raw
-    const filtered = withAllowedTools(event.data, tools)
+    const filtered = allowedOf(event.data, tools)
     return filtered === null || filtered === event.data ? raw : formatEvent(event, filtered)
   }
   return {
@@ -43,6 +43,15 @@ export function createEventFilter({ maxEventBytes, endpoint, tools }: EventFilte
       for (const event of splitter.push(chunk)) yield filterOne(event)
     },
     awaitsEndpoint: () => awaiting,
+  }
+}
+
+function allowedOf(data: string, tools: ReadonlySet<string>): string | null {
+  try {
+    return withAllowedTools(data, tools)
+  } catch (error) {
+    if (error instanceof RangeError) throw new EventTooLargeError('An event is nested too deep.')
+    throw error
   }
 }
 

@@ -20,8 +20,6 @@ export type McpTarget = {
   egress: EgressPolicy
   signal: AbortSignal
   timeoutMs: number
-  /** `legacy`: the server is known to shake hands the old way (before 2026-07-28), so it is not asked for the new one first. */
-  generation?: 'legacy'
   /** Sockets to use and to leave open; default: own ones, closed at the end. Made with the same egress policy. */
   agent?: Agent
   /** Most bytes read from the server in the whole operation; default 16 MiB. */
@@ -102,7 +100,7 @@ async function openSession(
     return { client, server: factsOf(client), requestOptions }
   }
   // HTTP+SSE is a transport of 2024-11-05: there is nothing to discover.
-  if (target.transport === 'sse' || target.generation === 'legacy') return connect('legacy')
+  if (target.transport === 'sse') return connect('legacy')
   try {
     return await connect('auto')
   } catch (error) {

@@ -1,7 +1,11 @@
 import { ProtocolError, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import { ToolferryError } from '../domain/errors.ts'
+import { retryAfterMs } from '../domain/retry-after.ts'
 import type { McpTransport } from '../domain/tool.ts'
 import type { Deadline } from './deadline.ts'
+
+/** How long one server's Retry-After is heeded: a run plans nothing before every server was asked. */
+const LONGEST_WISH_MS = 5 * 60_000
 
 /**
  * Failures of a call to an MCP server as errors of ours:
@@ -46,11 +50,11 @@ export function responseFailure(
     )
   }
   if (status === 429) {
-    const retryAfterMs = retryAfter(headers.get('retry-after'))
+    const waitMs = retryAfterMs(headers.get('retry-after'), Date.now(), LONGEST_WISH_MS)
     return new ToolferryError(
       'RateLimited',
       'The MCP server asks to slow down (HTTP 429).',
-      retryAfterMs === undefined ? {} : { retryAfterMs },
+      waitMs === undefined ? {} : { retryAfterMs: waitMs },
     )
   }
   if (status >= 300 && status < 400) {
@@ -160,10 +164,6 @@ function nameMediaType(mediaType: string): string {
 
 function otherWay(transport: McpTransport): string {
   return transport === 'sse' ? 'it was called by SSE' : 'it was called by Streamable HTTP'
-}
-
-function retryAfter(value: string | null): number | undefined {
-  return value !== null && /^\d{1,6}$/.test(value) ? Number(value) * 1000 : undefined
 }
 
 function unreachable(message: string): ToolferryError {

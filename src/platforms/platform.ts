@@ -18,6 +18,11 @@ export type Platform = {
   /** What is in the space: our objects (by recorded identity), and foreign ones in the way. One round trip a space, not one a target. */
   read(space: SpaceRef, wanted: WantedObject[], options: CallOptions): Promise<SpaceReading>
   /**
+   * An object of the space that nobody recorded as ours and that may be adopted; null when there is none. Throws what keeps the
+   * space from being used at all.
+   */
+  findAdoptable(space: SpaceRef, query: AdoptionQuery, options: CallOptions): Promise<ObservedObject | null>
+  /**
    * Opens one space for writing: takes the platform's own lock, if it has one. `fence()` is called right before every
    * write, inside the lock; it throws SpaceBusy when the lease has passed to somebody else.
    */
@@ -42,9 +47,14 @@ export type WriteOptions = CallOptions & {
 export type SpaceWriter = AsyncDisposable & {
   /** Creates or updates, atomically for one object: re-reads, writes, and answers what stands there now. Idempotent. */
   apply(change: PlatformChange): Promise<AppliedObject>
-  /** Removes our object; one that is already gone is fine. `force`: also when the platform's users would miss it (COZE agents). */
-  remove(identity: RemoteIdentity, options?: { force?: boolean }): Promise<void>
+  /**
+   * Removes our object; one that is already gone is fine. `checkpoint` tells what an attempt that died was about to make: all that
+   * is known when `identity` is null, and else what may stand in the place of the one that we recorded. `force`: also when the platform's users would miss it (COZE agents).
+   */
+  remove(identity: RemoteIdentity | null, options?: RemoveOptions): Promise<void>
 }
+
+export type RemoveOptions = { force?: boolean; checkpoint?: Checkpoint | null }
 
 export type PlatformChange = {
   action: 'create' | 'update'
@@ -56,6 +66,8 @@ export type PlatformChange = {
   checkpoint: Checkpoint | null
   /** `identity`: what the platform has just assigned; recorded as ours together with the step. */
   saveCheckpoint: (step: string, data: unknown, identity?: RemoteIdentity) => Promise<void>
+  /** What the last step was about to do has certainly not happened: there is nothing to resume, or to look for. */
+  clearCheckpoint: () => Promise<void>
   /**
    * Called inside the platform's own transaction with what stands there at that moment (null: our object is not there).
    * Answers the fields to write; none = leave the object untouched. For an object that is not there, all fields are written.
@@ -93,6 +105,16 @@ export type WantedObject = {
   checkpoint?: Checkpoint | null
 }
 
+export type AdoptionQuery = {
+  /** The object's id there; null: the one in the way of `desired`, else one that calls `upstreamUrl`. */
+  remoteId: string | null
+  /** What ours would be created with. */
+  identity: RemoteIdentity | null
+  desired: NormalisedObject
+  /** The MCP server's own address: what a person would give the platform by hand. */
+  upstreamUrl: string
+}
+
 export type SpaceReading = {
   /** Why nothing can be written to this space at all (archived, no public key), with what to do; else null. */
   problem: { type: 'TargetGone' | 'InvalidDesiredState' | 'Forbidden' | 'UnsupportedVersion'; message: string } | null
@@ -100,7 +122,10 @@ export type SpaceReading = {
   objects: Map<string, ObservedObject>
   /** By binding id: a foreign object that makes creating or updating impossible. */
   inTheWay: Map<string, ForeignObject>
-  /** By binding id: what this platform's version cannot take of the object, though others it could. Absent: nothing. */
+  /**
+   * By binding id: what this platform's version cannot take of the object, though others it could; or why our object may not be
+   * looked at, so that nobody knows whether it is there. Absent: nothing.
+   */
   refused?: Map<
     string,
     { type: 'InvalidDesiredState' | 'Forbidden' | 'UnsupportedVersion' | 'TargetGone'; message: string }

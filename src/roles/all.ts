@@ -1,15 +1,16 @@
 import { Registry } from 'prom-client'
-import type { Config, Secrets } from '../config.ts'
+import { type Config, ConfigError, type Secrets } from '../config.ts'
 import { isGatewayTarget } from '../gateway/route.ts'
 import { freeAllSlots } from '../store/call-budget.ts'
+import { createConsoleCode } from '../store/console-code.ts'
 import { endAllLeases } from '../store/leases.ts'
 import { waitUntilSeen } from '../store/replicas.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { createApiHandler } from './api-part.ts'
-import { localOrigin, openFoundation } from './foundation.ts'
+import { isLoopback, localOrigin, openFoundation } from './foundation.ts'
 import { drained, startGatewayPart } from './gateway-part.ts'
 import { type Handler, listen } from './http-server.ts'
-import { readinessOf } from './readiness.ts'
+import { readinessOf, storeProblem } from './readiness.ts'
 import { createClosers, type Running } from './running.ts'
 import { startTemporalPart } from './temporal-part.ts'
 import { startWorkerPart } from './worker-part.ts'
@@ -23,6 +24,11 @@ export async function runAll(
   logger: Logger,
   options: { signal: AbortSignal; onProgress: (line: string) => void },
 ): Promise<Running> {
+  if (config.gatewayWorkers > 1) {
+    throw new ConfigError(
+      'TOOLFERRY_GATEWAY_WORKERS is for role gateway: role all is one process. Start the roles api, worker and gateway by themselves (DATABASE_URL=mysql://…), or take the setting away.',
+    )
+  }
   const closers = createClosers((error) => logger.error({ err: error }, 'a part did not close cleanly'))
   try {
     const foundation = await openFoundation(config, secrets, logger, options.signal)
@@ -49,6 +55,7 @@ export async function runAll(
     const worker = startWorkerPart(foundation, temporal, { gatewayUrl, publicUrl })
     closers.add(worker.close)
 
+    const askStore = storeProblem(foundation.store)
     const handleApi = createApiHandler(foundation, {
       temporal,
       publicUrl,
@@ -58,6 +65,7 @@ export async function runAll(
         (await waitUntilSeen(foundation.store, revision, timeoutMs)),
       readiness: () =>
         readinessOf({
+          store: askStore,
           gateway: gateway.gateway.problem,
           temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
           worker: () => (worker.ready() ? null : 'the worker has not started yet'),
@@ -68,13 +76,22 @@ export async function runAll(
       if (config.gatewayPort === null && isGatewayTarget(request.url ?? '')) gateway.gateway.handle(request, response)
       else handleApi(request, response)
     }
-    const server = await listen(handle, config.host, config.port, 'TOOLFERRY_PORT')
+    const direct = { takes: isGatewayTarget, handle: gateway.gateway.handle }
+    const server = await listen(
+      handle,
+      config.host,
+      config.port,
+      'TOOLFERRY_PORT',
+      config.gatewayPort === null ? { direct } : {},
+    )
     closers.add(() => drained(gateway.gateway, server, CLOSE_GRACE_MS))
     foundation.ownPorts.add(server.port)
     origin = localOrigin(config.host, server.port)
     gatewayOrigin = origin
     if (config.gatewayPort !== null) {
-      const own = await listen(gateway.gateway.handle, config.host, config.gatewayPort, 'TOOLFERRY_GATEWAY_PORT')
+      const own = await listen(gateway.gateway.handle, config.host, config.gatewayPort, 'TOOLFERRY_GATEWAY_PORT', {
+        direct,
+      })
       closers.add(() => drained(gateway.gateway, own, CLOSE_GRACE_MS))
       foundation.ownPorts.add(own.port)
       gatewayOrigin = localOrigin(config.host, own.port)
@@ -82,7 +99,13 @@ export async function runAll(
 
     const ready = temporal.connected.then(async () => {
       await worker.started
+      // Whoever reads this machine's terminal owns the installation; elsewhere the link could be read by others.
+      const code =
+        foundation.store.engine === 'sqlite' && isLoopback(config.host)
+          ? await createConsoleCode(foundation.store)
+          : null
       return [
+        `Console  ${origin}/${code === null ? '' : `#code=${code}   (signs you in once, for ten minutes)`}`,
         `API      ${origin}/api/v1   (reference: ${origin}/docs)`,
         `Gateway  ${publicUrl()}/mcp-gateway/…`,
         ...(temporal.uiUrl() === null ? [] : [`Temporal ${temporal.uiUrl()}`]),

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
 import type { Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -13,12 +14,15 @@ import type { Foundation } from './foundation.ts'
 import type { Handler } from './http-server.ts'
 import type { TemporalPart } from './temporal-part.ts'
 
+/** Where scripts/console-build.ts puts it. */
+const CONSOLE_DIRECTORY = fileURLToPath(new URL('../../dist/console', import.meta.url))
+
 export type ApiOptions = {
   temporal: TemporalPart
   publicUrl: () => string
   gatewayUrl: () => string
   gatewaySeen: (revision: number, timeoutMs: number) => Promise<boolean>
-  readiness: () => Readiness
+  readiness: () => Promise<Readiness>
   metrics: Registry
 }
 
@@ -63,10 +67,13 @@ export function createApiHandler(foundation: Foundation, options: ApiOptions): H
         }
       },
       storeEngine: store.engine,
+      retention: config.retention,
+      tokenGraceSeconds: config.upkeep.tokenGraceSeconds,
     },
     gatewaySeen: options.gatewaySeen,
-    readiness: async () => options.readiness(),
+    readiness: options.readiness,
     metrics: options.metrics,
+    consoleDirectory: CONSOLE_DIRECTORY,
   })
   const listener = getRequestListener(app.fetch)
   return (request, response) => void listener(request, response)

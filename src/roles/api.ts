@@ -5,7 +5,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { createApiHandler } from './api-part.ts'
 import { localOrigin, openFoundation } from './foundation.ts'
 import { listen } from './http-server.ts'
-import { readinessOf } from './readiness.ts'
+import { readinessOf, storeProblem } from './readiness.ts'
 import { createClosers, type Running } from './running.ts'
 import { startTemporalPart } from './temporal-part.ts'
 
@@ -24,20 +24,24 @@ export async function runApi(
     closers.add(temporal.close)
     let origin = ''
     const publicUrl = () => config.publicUrl ?? origin
+    const askStore = storeProblem(foundation.store)
     const handle = createApiHandler(foundation, {
       temporal,
       publicUrl,
       gatewayUrl: () => config.gatewayUrl ?? publicUrl(),
       gatewaySeen: (revision, timeoutMs) => waitUntilSeen(foundation.store, revision, timeoutMs),
       readiness: () =>
-        readinessOf({ temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null) }),
+        readinessOf({
+          store: askStore,
+          temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
+        }),
       metrics: new Registry(),
     })
     const server = await listen(handle, config.host, config.port, 'TOOLFERRY_PORT')
     closers.add(() => server.close(10_000))
     foundation.ownPorts.add(server.port)
     origin = localOrigin(config.host, server.port)
-    const lines = [`API      ${origin}/api/v1   (reference: ${origin}/docs)`]
+    const lines = [`Console  ${origin}/`, `API      ${origin}/api/v1   (reference: ${origin}/docs)`]
     return { ready: temporal.connected.then(() => lines), close: closers.closeAll }
   } catch (error) {
     await closers.closeAll()

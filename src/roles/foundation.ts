@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { Config, Secrets } from '../config.ts'
+import { type Config, ConfigError, type Secrets } from '../config.ts'
 import { createEgressPolicy, type EgressPolicy } from '../egress/policy.ts'
 import { type CallBudget, createCallBudget } from '../store/call-budget.ts'
 import { openStore, type Store } from '../store/store.ts'
@@ -27,25 +27,32 @@ export async function openFoundation(
   secrets: Secrets,
   logger: Logger,
   signal: AbortSignal,
+  processId: string = `${config.role}-${crypto.randomUUID()}`,
 ): Promise<Foundation> {
-  const store = await openStore({ config, secrets, logger })
   const ownPorts = new Set<number>()
-  const egress = createEgressPolicy({
-    allow: config.egressAllow,
-    deny: config.egressDeny,
-    loopbackAllowed: isLoopback(config.host),
-    ownPorts,
-  })
+  // Before the store, which would stay open, and with it this process, when a rule cannot be read.
+  const egress = egressOf(config, ownPorts)
+  const store = await openStore({ config, secrets, logger })
   return {
     config,
     secrets,
     logger,
     store,
     egress,
-    cozeBudget: createCallBudget(store),
+    cozeBudget: createCallBudget(store, { leaseMs: config.workerTimeoutMs }),
     ownPorts,
-    processId: `${config.role}-${crypto.randomUUID()}`,
+    processId,
     signal,
+  }
+}
+
+function egressOf(config: Config, ownPorts: ReadonlySet<number>): EgressPolicy {
+  const { egressAllow: allow, egressDeny: deny } = config
+  try {
+    return createEgressPolicy({ allow, deny, loopbackAllowed: isLoopback(config.host), ownPorts })
+  } catch (error) {
+    // It names the variable and the entry.
+    throw error instanceof TypeError ? new ConfigError(error.message) : error
   }
 }
 

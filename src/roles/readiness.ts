@@ -1,10 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Readiness } from '../api/deps.ts'
+import type { Store } from '../store/store.ts'
+
+/** What a part waits for; null while it can serve. */
+type Problem = () => string | null | Promise<string | null>
 
 /** What /readyz says: every part of the process, and what it waits for. */
-export function readinessOf(parts: Record<string, () => string | null>): Readiness {
-  const list = Object.entries(parts).map(([name, problem]) => {
-    const detail = problem()
-    return { name, ready: detail === null, detail }
-  })
+export async function readinessOf(parts: Record<string, Problem>): Promise<Readiness> {
+  const list = await Promise.all(
+    Object.entries(parts).map(async ([name, problem]) => {
+      const detail = await problem()
+      return { name, ready: detail === null, detail }
+    }),
+  )
   return { ready: list.every((part) => part.ready), parts: list }
+}
+
+const STORE_ANSWER_MS = 2_000
+const STORE_ASKED_EVERY_MS = 1_000
+
+/** Whether the store answers, and soon. Anybody may ask for it, so all who do within a second get one answer. */
+export function storeProblem(store: Store): () => Promise<string | null> {
+  let asked = { atMs: Number.NEGATIVE_INFINITY, answer: Promise.resolve<string | null>(null) }
+  return () => {
+    const nowMs = performance.now()
+    if (nowMs - asked.atMs >= STORE_ASKED_EVERY_MS) asked = { atMs: nowMs, answer: askStore(store) }
+    return asked.answer
+  }
+}
+
+async function askStore(store: Store): Promise<string | null> {
+  const away = 'the store does not answer'
+  const answered = store.db.$queryRawUnsafe('SELECT 1').then(
+    () => null,
+    () => away,
+  )
+  return await Promise.race([answered, sleep(STORE_ANSWER_MS, away, { ref: false })])
 }

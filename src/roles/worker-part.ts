@@ -8,9 +8,11 @@ import { createPlatformPool } from '../platforms/registry.ts'
 import { getPlatform, openCredential } from '../store/platforms.ts'
 import type { Store } from '../store/store.ts'
 import { connectWorker } from '../temporal/connection.ts'
+import { runNotifier } from '../temporal/notifier.ts'
 import { runReconciler } from '../temporal/reconciler.ts'
 import { runSchedules } from '../temporal/schedules.ts'
 import { createSyncRuns } from '../temporal/sync-runs.ts'
+import { runToolHints } from '../temporal/tool-hints.ts'
 import { createSyncWorker, installTemporalLogger } from '../temporal/worker.ts'
 import type { Foundation } from './foundation.ts'
 import type { TemporalPart } from './temporal-part.ts'
@@ -43,7 +45,7 @@ export function startWorkerPart(
     holdPlatform: (platformId) => platforms.hold(platformId),
     ...origins,
     workerId: processId,
-    limits: limitsFor(config.workerTimeoutMs),
+    limits: { ...limitsFor(config.workerTimeoutMs, config.retention), ...config.upkeep },
   })
   let worker: Worker | null = null
   const firstPoll = Promise.withResolvers<void>()
@@ -92,7 +94,19 @@ export function startWorkerPart(
   firstPoll.promise.catch(() => undefined)
   const reconciling = runReconciler({ store, runs, link: temporal.link, logger, signal: stop.signal })
   const { taskQueue } = config.temporal
-  const scheduling = runSchedules({ store, link: temporal.link, taskQueue, logger, signal: stop.signal })
+  const { watchToolsSeconds } = config.upkeep
+  const scheduling = runSchedules({
+    store,
+    link: temporal.link,
+    taskQueue,
+    watchToolsSeconds,
+    logger,
+    signal: stop.signal,
+  })
+  const common = { store, link: temporal.link, taskQueue, logger, signal: stop.signal }
+  const notifying = runNotifier(common)
+  // Where servers are not to be asked, what they say changes nothing.
+  const hinting = watchToolsSeconds === 0 ? null : runToolHints(common)
 
   return {
     ready: () => worker?.getState() === 'RUNNING',
@@ -100,7 +114,7 @@ export function startWorkerPart(
     close: async () => {
       stop.abort()
       if (worker?.getState() === 'RUNNING') worker.shutdown()
-      await Promise.all([working, reconciling, scheduling])
+      await Promise.all([working, reconciling, scheduling, notifying, hinting])
       await platforms.close()
     },
   }

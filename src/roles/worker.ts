@@ -3,7 +3,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { openFoundation } from './foundation.ts'
 import { createHealthHandler } from './health-handler.ts'
 import { listen } from './http-server.ts'
-import { readinessOf } from './readiness.ts'
+import { readinessOf, storeProblem } from './readiness.ts'
 import { createClosers, type Running } from './running.ts'
 import { startTemporalPart } from './temporal-part.ts'
 import { startWorkerPart } from './worker-part.ts'
@@ -33,8 +33,10 @@ export async function runWorker(
       publicUrl: () => publicUrl ?? reachable,
     })
     closers.add(worker.close)
+    const askStore = storeProblem(foundation.store)
     const readiness = () =>
       readinessOf({
+        store: askStore,
         temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
         worker: () => (worker.ready() ? null : 'the worker has not started yet'),
       })

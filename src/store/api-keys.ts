@@ -1,7 +1,8 @@
 import { newId } from '../domain/ids.ts'
 import { mintToken, visibleStart } from '../domain/token.ts'
+import type { Tx } from './client.ts'
 import { beforeId, type Page, type PageRequest, pageSize, toPage } from './columns.ts'
-import { NotFoundError } from './errors.ts'
+import { NotFoundError, StoreError } from './errors.ts'
 import type { ApiKey } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
 
@@ -68,23 +69,30 @@ export async function findApiKeyByHash(
   return toRecord(row)
 }
 
-/** Revokes the key and ends the sessions it opened. Idempotent. Throws NotFoundError. */
-export async function revokeApiKey(store: Store, id: string): Promise<ApiKeyRecord> {
+/**
+ * Revokes the key and ends the sessions it opened. Idempotent. Throws NotFoundError, and StoreError `last_admin_key` when no
+ * other admin key would be usable.
+ */
+export async function revokeApiKey(store: Store, id: string, now: Date = new Date()): Promise<ApiKeyRecord> {
   const row = await store.write(async (tx) => {
-    await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } })
+    // Locks them all: two admins who revoke each other's keys at one time come one after the other.
+    await tx.apiKey.updateMany({ where: { role: 'admin', revokedAt: null }, data: { role: 'admin' } })
+    const before = await tx.apiKey.findUnique({ where: { id } })
+    if (before === null) throw new NotFoundError('The API key')
+    if (before.role === 'admin' && before.revokedAt === null) await refuseLastAdmin(tx, id, now)
+    await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: now } })
     await tx.consoleSession.deleteMany({ where: { apiKeyId: id } })
-    return tx.apiKey.findUnique({ where: { id } })
+    return tx.apiKey.findUniqueOrThrow({ where: { id } })
   })
-  if (row === null) throw new NotFoundError('The API key')
   return toRecord(row)
 }
 
-/** Whether another admin key would still be usable if this one were revoked. */
-export async function isLastAdminKey(store: Store, id: string, now: Date = new Date()): Promise<boolean> {
-  const others = await store.db.apiKey.count({
+async function refuseLastAdmin(tx: Tx, id: string, now: Date): Promise<void> {
+  const others = await tx.apiKey.count({
     where: { id: { not: id }, role: 'admin', revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] },
   })
-  return others === 0
+  if (others > 0) return
+  throw new StoreError('last_admin_key', 'This is the last admin key; without it nobody could administer Toolferry.')
 }
 
 /** Batch these: at most once a minute a key is fine. */
@@ -107,6 +115,20 @@ export async function ensureAdminKey(store: Store, secret: string): Promise<void
     },
     { retryUnique: true },
   )
+}
+
+/** The first admin key, while it is neither revoked nor expired. */
+export async function findInitialAdminKey(store: Store, now: Date = new Date()): Promise<ApiKeyRecord | null> {
+  const row = await store.db.apiKey.findFirst({
+    where: {
+      name: INITIAL_NAME,
+      role: 'admin',
+      revokedAt: null,
+      OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
+    },
+    orderBy: { id: 'desc' },
+  })
+  return row === null ? null : toRecord(row)
 }
 
 /** A console session; `secret` goes into its cookie. */

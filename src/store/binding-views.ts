@@ -1,10 +1,11 @@
 import type { DeploymentState } from '../domain/states.ts'
 import type { McpTransport } from '../domain/tool.ts'
 import { type BindingRecord, toBinding } from './bindings.ts'
-import { decodeCursor, type Page, type PageRequest, pageSize, readInChunks, toPage } from './columns.ts'
+import { chunksOf, decodeCursor, type Page, type PageRequest, pageSize, readInChunks, toPage } from './columns.ts'
 import { type DeploymentRecord, toDeployment } from './deployments.ts'
 import type { Deployment } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
+import { listRetiringTokens } from './token-rotation.ts'
 import { activeTokens, type TokenRecord } from './tokens.ts'
 
 /** Bindings as people look at them: with names, what is true on the platform, and the token's summary. */
@@ -16,6 +17,8 @@ export type BindingView = BindingRecord & {
   deployment: DeploymentRecord
   /** The active token, without its value. */
   token: TokenRecord | null
+  /** Former tokens that are still good, the newest first. */
+  formerTokens: TokenRecord[]
 }
 
 export type BindingFilter = {
@@ -25,6 +28,8 @@ export type BindingFilter = {
   platformId?: string | undefined
   instanceId?: string | undefined
   spaceId?: string | undefined
+  /** Only these, which are in the order of their ids. */
+  bindingIds?: readonly string[] | undefined
 }
 
 export async function getBindingView(store: Store, id: string): Promise<BindingView | null> {
@@ -39,19 +44,27 @@ export async function listBindings(
 ): Promise<Page<BindingView>> {
   const size = pageSize(request)
   const key = decodeCursor(request.cursor, 1)
-  const { state, drift, platformId, instanceId, spaceId } = request
-  const rows = await store.db.deployment.findMany({
-    where: {
-      ...(state === undefined ? {} : { state }),
-      ...(drift === undefined ? {} : { driftSince: drift ? { not: null } : null }),
-      ...(platformId === undefined ? {} : { platformId }),
-      ...(instanceId === undefined ? {} : { instanceId }),
-      ...(spaceId === undefined ? {} : { spaceId }),
-      ...(key === null ? {} : { bindingId: { gt: key[0] ?? '' } }),
-    },
-    orderBy: { bindingId: 'asc' },
-    take: size + 1,
-  })
+  const { state, drift, platformId, instanceId, spaceId, bindingIds } = request
+  const where = {
+    ...(state === undefined ? {} : { state }),
+    ...(drift === undefined ? {} : { driftSince: drift ? { not: null } : null }),
+    ...(platformId === undefined ? {} : { platformId }),
+    ...(instanceId === undefined ? {} : { instanceId }),
+    ...(spaceId === undefined ? {} : { spaceId }),
+  }
+  const afterId = key?.[0] ?? ''
+  const orderBy = { bindingId: 'asc' as const }
+  const rows: Deployment[] = []
+  if (bindingIds === undefined) {
+    const later = { ...where, ...(key === null ? {} : { bindingId: { gt: afterId } }) }
+    rows.push(...(await store.db.deployment.findMany({ where: later, orderBy, take: size + 1 })))
+  } else {
+    for (const ids of chunksOf(bindingIds.filter((id) => id > afterId))) {
+      const take = size + 1 - rows.length
+      if (take === 0) break
+      rows.push(...(await store.db.deployment.findMany({ where: { ...where, bindingId: { in: ids } }, orderBy, take })))
+    }
+  }
   const page = toPage(
     rows,
     size,
@@ -70,7 +83,7 @@ export async function getBindingViews(store: Store, ids: readonly string[]): Pro
 
 async function toViews(store: Store, rows: Deployment[]): Promise<BindingView[]> {
   const ids = rows.map((row) => row.bindingId)
-  const [bindings, spaces, instances, platforms, tokens] = await Promise.all([
+  const [bindings, spaces, instances, platforms, tokens, retiring] = await Promise.all([
     readInChunks(ids, (chunk) => store.db.binding.findMany({ where: { id: { in: chunk } } })),
     readInChunks(
       rows.map((row) => row.spaceId),
@@ -85,7 +98,9 @@ async function toViews(store: Store, rows: Deployment[]): Promise<BindingView[]>
       (chunk) => store.db.platform.findMany({ where: { id: { in: chunk } } }),
     ),
     activeTokens(store, ids),
+    listRetiringTokens(store, ids),
   ])
+  const formerOf = Map.groupBy(retiring, ({ bindingId }) => bindingId)
   const bindingOf = new Map(bindings.map((row) => [row.id, row]))
   const spaceOf = new Map(spaces.map((row) => [row.id, row]))
   const instanceOf = new Map(instances.map((row) => [row.id, row]))
@@ -110,6 +125,7 @@ async function toViews(store: Store, rows: Deployment[]): Promise<BindingView[]>
       },
       deployment: toDeployment(row),
       token: tokens.get(row.bindingId) ?? null,
+      formerTokens: formerOf.get(row.bindingId) ?? [],
     }
   })
 }

@@ -2,6 +2,7 @@ import type { Tx } from './client.ts'
 import { chunksOf, jsonOrNull, newIds, parseJson, parseJsonOrNull, readInChunks } from './columns.ts'
 import { NotFoundError, StaleWriteError } from './errors.ts'
 import type { Binding } from './generated/sqlite/client.ts'
+import { insertRowsIn } from './insert-rows.ts'
 import { type Headers, openInstanceColumn } from './instances.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
@@ -75,23 +76,29 @@ export async function ensureBindingsIn(
   const missing = [...wanted].filter(([key]) => !found.has(key)).map(([, cell]) => cell)
   if (missing.length > 0) {
     const stamp = revision ?? (await bumpRevision(store, tx))
-    const platformOf = await checkCells(tx, missing)
+    const spaceOf = await checkCells(tx, missing)
     const now = new Date()
     for (const chunk of chunksOf(missing)) {
       const ids = newIds(chunk.length)
-      const rows = chunk.map((cell, index) => newRow(ids[index] ?? '', cell, stamp, now))
-      await tx.binding.createMany({ data: rows })
-      await tx.deployment.createMany({
-        data: rows.map((row) => ({
+      const rows = chunk.map((cell, index) => ({
+        ...newRow(ids[index] ?? '', cell, stamp, now),
+        // A space that was cut off stays so for what comes later.
+        enabled: spaceOf.get(cell.spaceId)?.disabledAt === null,
+      }))
+      await insertRowsIn(tx, 'Binding', rows)
+      await insertRowsIn(
+        tx,
+        'Deployment',
+        rows.map((row) => ({
           bindingId: row.id,
-          platformId: platformOf.get(row.spaceId) ?? '',
+          platformId: spaceOf.get(row.spaceId)?.platformId ?? '',
           spaceId: row.spaceId,
           instanceId: row.instanceId,
           state: 'absent',
           createdAt: now,
           updatedAt: now,
         })),
-      })
+      )
       for (const row of rows) found.set(keyOf(row), row)
     }
   }
@@ -110,6 +117,17 @@ export async function getBindings(store: Store, ids: readonly string[]): Promise
   return (await readInChunks(ids, (chunk) => store.db.binding.findMany({ where: { id: { in: chunk } } }))).map(
     toBinding,
   )
+}
+
+export type OpenedBinding = BindingRecord & {
+  /** In the clear; null: it inherits the instance's defaults. */
+  ownPassThrough: Headers | null
+}
+
+/** By id, each with its own pass-through headers. */
+export async function openBindings(store: Store, ids: readonly string[]): Promise<Map<string, OpenedBinding>> {
+  const rows = await readInChunks(ids, (chunk) => store.db.binding.findMany({ where: { id: { in: chunk } } }))
+  return new Map(rows.map((row) => [row.id, { ...toBinding(row), ownPassThrough: openBindingPassThrough(store, row) }]))
 }
 
 /** `rowVersion`: as read, or null to write regardless. Throws NotFoundError, StaleWriteError (then nothing changed). */
@@ -170,15 +188,33 @@ export async function updateBindingIn(
   return toBinding(row)
 }
 
+/** How many of an instance's bindings and manual tokens have pass-through headers of their own, which nobody can read back. */
+export async function countOwnHeaders(store: Store, instanceId: string): Promise<number> {
+  const bindings = await store.db.binding.count({ where: { instanceId, sealedPassThrough: { not: null } } })
+  const tokens = await store.db.gatewayToken.count({ where: { instanceId, sealedHeaders: { not: null } } })
+  return bindings + tokens
+}
+
+export type SpaceSwitch = {
+  spaceId: string
+  /** Only the bindings of these; default: all that are there. */
+  instanceIds?: readonly string[] | undefined
+  /** Whether it holds for what is bound there later, too. Default: when it is about all instances. */
+  holds?: boolean
+}
+
 /**
  * Switches bindings on or off: by id, or those of a space (of the given instances, or of all). Answers which ones changed,
- * and the revision that says so, or the current one when nothing changed.
+ * and the revision that says so, or the current one when nothing changed. `notSince`: a revision; what was changed after it
+ * has had a later word and stays.
  */
 export async function setBindingsEnabled(
   store: Store,
-  which: { bindingIds: readonly string[] } | { spaceId: string; instanceIds?: readonly string[] | undefined },
+  which: { bindingIds: readonly string[] } | SpaceSwitch,
   enabled: boolean,
+  options: { notSince?: number | undefined } = {},
 ): Promise<{ bindingIds: string[]; revision: number }> {
+  const unchanged = options.notSince === undefined ? {} : { revision: { lte: options.notSince } }
   const filters =
     'bindingIds' in which
       ? chunksOf(which.bindingIds).map((ids) => ({ id: { in: ids } }))
@@ -187,9 +223,11 @@ export async function setBindingsEnabled(
         : chunksOf(which.instanceIds).map((ids) => ({ spaceId: which.spaceId, instanceId: { in: ids } }))
   return store.write(async (tx) => {
     const revision = await bumpRevision(store, tx)
+    if ('spaceId' in which && (which.holds ?? which.instanceIds === undefined))
+      await markSpace(tx, which.spaceId, enabled)
     const bindingIds: string[] = []
     for (const filter of filters) {
-      const where = { ...filter, enabled: !enabled }
+      const where = { ...filter, ...unchanged, enabled: !enabled }
       bindingIds.push(...(await tx.binding.findMany({ where, select: { id: true } })).map((row) => row.id))
       await tx.binding.updateMany({
         where,
@@ -197,6 +235,15 @@ export async function setBindingsEnabled(
       })
     }
     return { bindingIds, revision }
+  })
+}
+
+/** The time of the first cut stays. */
+async function markSpace(tx: Tx, id: string, enabled: boolean): Promise<void> {
+  const now = new Date()
+  await tx.space.updateMany({
+    where: { id, disabledAt: enabled ? { not: null } : null },
+    data: { disabledAt: enabled ? null : now, updatedAt: now },
   })
 }
 
@@ -245,24 +292,27 @@ export function toBinding(row: Binding): BindingRecord {
   }
 }
 
-/** The platform of each space. Throws NotFoundError for a cell whose instance or space does not exist. */
-async function checkCells(tx: Tx, cells: readonly Cell[]): Promise<Map<string, string>> {
+type CellSpace = { platformId: string; disabledAt: Date | null }
+
+/** The spaces, by id. Throws NotFoundError for a cell whose instance or space does not exist. */
+async function checkCells(tx: Tx, cells: readonly Cell[]): Promise<Map<string, CellSpace>> {
   const spaces = await readInChunks(
     cells.map((cell) => cell.spaceId),
-    (chunk) => tx.space.findMany({ where: { id: { in: chunk } }, select: { id: true, platformId: true } }),
+    (chunk) =>
+      tx.space.findMany({ where: { id: { in: chunk } }, select: { id: true, platformId: true, disabledAt: true } }),
   )
   const instances = await readInChunks(
     cells.map((cell) => cell.instanceId),
     (chunk) =>
       tx.mcpInstance.findMany({ where: { id: { in: chunk }, status: { not: 'deleted' } }, select: { id: true } }),
   )
-  const platformOf = new Map(spaces.map((space) => [space.id, space.platformId]))
+  const spaceOf = new Map<string, CellSpace>(spaces.map((space) => [space.id, space]))
   const known = new Set(instances.map((instance) => instance.id))
   for (const cell of cells) {
-    if (!platformOf.has(cell.spaceId)) throw new NotFoundError(`The space ${cell.spaceId}`)
+    if (!spaceOf.has(cell.spaceId)) throw new NotFoundError(`The space ${cell.spaceId}`)
     if (!known.has(cell.instanceId)) throw new NotFoundError(`The instance ${cell.instanceId}`)
   }
-  return platformOf
+  return spaceOf
 }
 
 function newRow(id: string, cell: Cell, revision: number, now: Date): Binding {
@@ -275,6 +325,7 @@ function newRow(id: string, cell: Cell, revision: number, now: Date): Binding {
     sealedPassThrough: null,
     toolAllowList: null,
     tags: '[]',
+    told: null,
     rowVersion: 1,
     revision,
     createdAt: now,

@@ -1,9 +1,10 @@
-import { type Clock, systemClock } from '../domain/clock.ts'
+import { type Clock, type Repeat, systemClock, systemRepeat } from '../domain/clock.ts'
 import type { Store } from './store.ts'
 
 /**
  * The pace of calls to somebody else's system, for the whole installation: each start is reserved by an atomic update, slots
- * bound how many calls run at once. A row for the starts, one for each slot; a slot's `nextAt` is until when it is taken.
+ * bound how many calls run at once. A row for the starts, one for each slot; a slot's `nextAt` is until when it is taken. That
+ * is a short lease, renewed while the call runs: the slot of a process that died is taken over when it has lapsed.
  */
 export type CallBudget = {
   /** Waits for a slot, then for a start. Answers how to give the slot back. Rejects when the signal is aborted. */
@@ -14,25 +15,31 @@ export type CallBudget = {
 
 export type CallBudgetOptions = {
   clock?: Clock
+  /** What renews the leases. */
+  repeat?: Repeat
   /** Between two starts. */
   intervalMs?: number
   /** Calls at the same time. */
   slots?: number
-  /** A slot whose holder died is free again after that; longer than the longest call. */
-  slotMs?: number
+  /** A slot whose holder died is free again after that. */
+  leaseMs?: number
 }
 
 /** coze.md §3.5: about two starts a second, two at a time. */
-const DEFAULTS = { intervalMs: 500, slots: 2, slotMs: 150_000 }
+const DEFAULTS = { intervalMs: 500, slots: 2, leaseMs: 30_000 }
 const POLL_MS = 200
+const RENEWALS_A_LEASE = 3
+
+/** Which slot, and until when: the proof that it is still ours. */
+type Slot = { id: string; until: Date }
 
 export function createCallBudget(store: Store, options: CallBudgetOptions = {}): CallBudget {
   const clock = options.clock ?? systemClock
-  const { intervalMs, slots, slotMs } = { ...DEFAULTS, ...options }
+  const repeat = options.repeat ?? systemRepeat
+  const { intervalMs, slots, leaseMs } = { ...DEFAULTS, ...options }
   const gates = new Map<string, Gate>()
 
-  /** Which slot, and until when: the proof that it is still ours. */
-  async function takeSlot(key: string, signal: AbortSignal): Promise<{ id: string; until: Date }> {
+  async function takeSlot(key: string, signal: AbortSignal): Promise<Slot> {
     for (;;) {
       const taken = await store.write(
         async (tx) => {
@@ -42,7 +49,7 @@ export function createCallBudget(store: Store, options: CallBudgetOptions = {}):
             (await tx.callBudget.findMany({ where: { id: { in: ids } } })).map((row) => [row.id, row]),
           )
           for (const id of ids) {
-            const until = new Date(now.getTime() + slotMs)
+            const until = new Date(now.getTime() + leaseMs)
             const row = rows.get(id)
             if (row === undefined) {
               await tx.callBudget.create({ data: { id, nextAt: until, updatedAt: now } })
@@ -61,6 +68,25 @@ export function createCallBudget(store: Store, options: CallBudgetOptions = {}):
       )
       if (taken !== null) return taken
       await clock.sleep(POLL_MS, signal)
+    }
+  }
+
+  /** Keeps the slot until it is given back. A lease that was lost (this process stood still) is somebody else's and stays so. */
+  function holdSlot(slot: Slot): () => Promise<void> {
+    let held: Slot | null = slot
+    const moveEnd = async (until: Date) => {
+      if (held === null) return
+      const { id, until: before } = held
+      const moved = await store.write((tx) =>
+        tx.callBudget.updateMany({ where: { id, nextAt: before }, data: { nextAt: until } }),
+      )
+      held = moved.count === 1 ? { id, until } : null
+    }
+    const stop = repeat(leaseMs / RENEWALS_A_LEASE, () => moveEnd(new Date(clock.now() + leaseMs)))
+    return async () => {
+      await stop()
+      await moveEnd(new Date(0))
+      held = null
     }
   }
 
@@ -90,18 +116,18 @@ export function createCallBudget(store: Store, options: CallBudgetOptions = {}):
       const gate = gates.get(key) ?? createGate(slots)
       gates.set(key, gate)
       const leave = await gate.enter(signal)
-      let slot: { id: string; until: Date } | null = null
+      let giveBack: (() => Promise<void>) | null = null
       const release = async () => {
-        leave()
-        if (slot === null) return
-        const { id, until } = slot
-        slot = null
-        await store.write((tx) =>
-          tx.callBudget.updateMany({ where: { id, nextAt: until }, data: { nextAt: new Date(0) } }),
-        )
+        const back = giveBack
+        giveBack = null
+        try {
+          await back?.()
+        } finally {
+          leave()
+        }
       }
       try {
-        slot = await takeSlot(key, signal)
+        giveBack = holdSlot(await takeSlot(key, signal))
         // Asked for a longer wait meanwhile: the reservation is made again, behind it.
         for (let startMs = await reserveStart(key); startMs > clock.now(); ) {
           await clock.sleep(startMs - clock.now(), signal)

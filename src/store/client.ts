@@ -3,8 +3,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { PrismaLibSql } from '@prisma/adapter-libsql'
 import { PrismaMariaDb } from '@prisma/adapter-mariadb'
 import { ConfigError } from '../config.ts'
+import { surviveFailedConnects } from './failed-connects.ts'
 import { PrismaClient as MysqlClient } from './generated/mysql/client.ts'
 import { type Prisma, PrismaClient as SqliteClient } from './generated/sqlite/client.ts'
+import { type LibSqlClient, openSqliteConnection } from './sqlite-client.ts'
 
 export type Engine = 'sqlite' | 'mysql'
 
@@ -42,10 +44,9 @@ export function sqlitePath(databaseUrl: string): string {
  * writing connection of this process would block the event loop that must let the first one finish.
  */
 export function openSqliteClient(path: string): OpenClient {
-  const url = pathToFileURL(path).href
   const writer = new SqliteClient({
     errorFormat: ERROR_FORMAT,
-    adapter: new OneConnection(url, [
+    adapter: new OneConnection(path, [
       'PRAGMA journal_mode = WAL',
       // A commit is on the disk before a platform is written on the strength of it.
       'PRAGMA synchronous = FULL',
@@ -54,7 +55,7 @@ export function openSqliteClient(path: string): OpenClient {
   })
   const reader = new SqliteClient({
     errorFormat: ERROR_FORMAT,
-    adapter: new OneConnection(url, ['PRAGMA busy_timeout = 5000', 'PRAGMA query_only = ON']),
+    adapter: new OneConnection(path, ['PRAGMA busy_timeout = 5000', 'PRAGMA query_only = ON']),
   })
   return {
     engine: 'sqlite',
@@ -76,6 +77,7 @@ const SESSION_SQL = `SET time_zone = '+00:00', SESSION wait_timeout = 60, SESSIO
 
 /** MySQL 8 or MariaDB: one pool for everything, READ COMMITTED (no gap locks), UTC. */
 export function openMysqlClient(databaseUrl: string): OpenClient {
+  surviveFailedConnects()
   const target = mysqlTarget(databaseUrl)
   const client = new MysqlClient({
     errorFormat: ERROR_FORMAT,
@@ -89,7 +91,9 @@ export function openMysqlClient(databaseUrl: string): OpenClient {
         allowPublicKeyRetrieval: true,
         initSql: [SESSION_SQL, 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'],
       },
-      { database: target.database },
+      // One round trip a statement; prepared ones are three (prepare, execute, close), since lists make most of ours differ. What the
+      // text protocol is inexact about, floating point and large decimals, the schema does not have.
+      { database: target.database, useTextProtocol: true },
     ),
   })
   // The one cast between the engines. Both clients come from one schema; SQLite's offers the smaller set of options, so
@@ -110,14 +114,19 @@ export type MysqlTarget = {
 /** The parts of a `mysql://` URL. `?ssl=require` encrypts, `?ssl=verify` also checks the certificate. Throws ConfigError. */
 export function mysqlTarget(databaseUrl: string): MysqlTarget {
   let url: URL
+  let user: string
+  let password: string
+  let database: string
   try {
     url = new URL(databaseUrl)
+    user = decodeURIComponent(url.username)
+    password = decodeURIComponent(url.password)
+    database = decodeURIComponent(url.pathname.slice(1))
   } catch {
     throw new ConfigError(
       'DATABASE_URL is not a URL. It looks like mysql://user:password@host:3306/toolferry; special characters of the password are percent-encoded.',
     )
   }
-  const database = decodeURIComponent(url.pathname.slice(1))
   if (database === '')
     throw new ConfigError('DATABASE_URL names no database: mysql://user:password@host:3306/<database>')
   const ssl = url.searchParams.get('ssl')
@@ -127,26 +136,21 @@ export function mysqlTarget(databaseUrl: string): MysqlTarget {
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 3306 : Number(url.port),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
+    user,
+    password,
     database,
     ...(ssl === null ? {} : { ssl: { rejectUnauthorized: ssl === 'verify' } }),
   }
 }
 
-type LibSqlClient = ReturnType<PrismaLibSql['createClient']>
-type LibSqlTransaction = Awaited<ReturnType<LibSqlClient['transaction']>>
-
-/**
- * Prisma's adapter with two habits of libSQL's client changed: a transaction stays on the connection with the pragmas
- * (libSQL opens a new connection for each one and leaves the old one to the garbage collector), and it is immediate. The
- * adapter already keeps everything else off the connection while a transaction is open.
- */
+/** Prisma's adapter on a connection of ours. */
 class OneConnection extends PrismaLibSql {
+  readonly #path: string
   readonly #pragmas: string[]
 
-  constructor(url: string, pragmas: string[]) {
-    super({ url })
+  constructor(path: string, pragmas: string[]) {
+    super({ url: pathToFileURL(path).href })
+    this.#path = path
     this.#pragmas = pragmas
   }
 
@@ -156,32 +160,7 @@ class OneConnection extends PrismaLibSql {
     return adapter
   }
 
-  override createClient(config: Parameters<PrismaLibSql['createClient']>[0]): LibSqlClient {
-    const client = super.createClient(config)
-    client.transaction = async (): Promise<LibSqlTransaction> => {
-      await client.execute('BEGIN IMMEDIATE')
-      let open = true
-      const end = async (sql: string) => {
-        if (!open) return
-        open = false
-        await client.execute(sql)
-      }
-      return {
-        execute: (statement: Parameters<LibSqlTransaction['execute']>[0]) => client.execute(statement),
-        batch: async (statements) => {
-          const results = []
-          for (const statement of statements) results.push(await client.execute(statement))
-          return results
-        },
-        executeMultiple: (sql) => client.executeMultiple(sql),
-        commit: () => end('COMMIT'),
-        rollback: () => end('ROLLBACK'),
-        close: () => void end('ROLLBACK'),
-        get closed() {
-          return !open
-        },
-      }
-    }
-    return client
+  override createClient(): LibSqlClient {
+    return openSqliteConnection(this.#path)
   }
 }

@@ -1,5 +1,6 @@
 import { ToolferryError } from '../domain/errors.ts'
 import { newId } from '../domain/ids.ts'
+import type { Engine } from './client.ts'
 
 /** How values become columns and pages become cursors. */
 
@@ -36,6 +37,12 @@ export function clipOrNull(text: string | null, maxCharacters: number): string |
   return text === null ? null : clip(text, maxCharacters)
 }
 
+/** A time (UTC) as the engine's client writes it itself. */
+export function timeText(engine: Engine, at: Date): string {
+  const text = at.toISOString()
+  return engine === 'sqlite' ? text.replace('Z', '+00:00') : text.replace('T', ' ').replace('Z', '')
+}
+
 export function chunksOf<T>(items: readonly T[], size: number = CHUNK_ROWS): T[][] {
   const chunks: T[][] = []
   for (let index = 0; index < items.length; index += size) chunks.push(items.slice(index, index + size))
@@ -44,13 +51,17 @@ export function chunksOf<T>(items: readonly T[], size: number = CHUNK_ROWS): T[]
 
 /** Ids for rows made together: their order is that of the list. */
 export function newIds(count: number): string[] {
-  return Array.from({ length: count }, () => newId()).sort()
+  return Array.from({ length: count }, () => newId())
 }
 
 /** Reads rows by many keys, chunk by chunk. */
-export async function readInChunks<K, T>(keys: readonly K[], read: (chunk: K[]) => Promise<T[]>): Promise<T[]> {
+export async function readInChunks<K, T>(
+  keys: readonly K[],
+  read: (chunk: K[]) => Promise<T[]>,
+  size: number = CHUNK_ROWS,
+): Promise<T[]> {
   const rows: T[] = []
-  for (const chunk of chunksOf([...new Set(keys)])) rows.push(...(await read(chunk)))
+  for (const chunk of chunksOf([...new Set(keys)], size)) rows.push(...(await read(chunk)))
   return rows
 }
 

@@ -2,9 +2,10 @@ import type { RemoteIdentity } from '../domain/object.ts'
 import { DEPLOYMENT_STATES, type DeploymentState } from '../domain/states.ts'
 import type { Tx } from './client.ts'
 import { chunksOf, clip, clipOrNull, type JsonObject, jsonOrNull, parseJsonOrNull, readInChunks } from './columns.ts'
-import { NotFoundError } from './errors.ts'
+import { NotFoundError, StoreError } from './errors.ts'
 import type { Deployment } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
+import { updateEachIn, type Value } from './update-each.ts'
 
 /** What is true on the platforms. Written by workers only; every binding has its row from the beginning. */
 
@@ -56,27 +57,44 @@ export async function getDeployments(
 }
 
 /** Before a write: what we are about to make is ours, even if we die before we hear that it is there. */
-export async function recordIntent(store: Store, bindingId: string, intent: Intent): Promise<void> {
-  await store.write((tx) => recordIntentIn(tx, bindingId, intent))
+export async function recordIntent(store: Store, bindingId: string, intent: Omit<Intent, 'bindingId'>): Promise<void> {
+  await store.write((tx) => recordIntentsIn(tx, [{ bindingId, ...intent }]))
 }
 
-export type Intent = { syncId: string; identity: RemoteIdentity | null; ownership?: Ownership }
+export type Intent = {
+  bindingId: string
+  syncId: string
+  identity: RemoteIdentity | null
+  ownership?: Ownership | undefined
+}
 
-export async function recordIntentIn(tx: Tx, bindingId: string, intent: Intent): Promise<void> {
-  await changeIn(tx, bindingId, {
-    state: 'pending',
-    lastSyncId: intent.syncId,
-    ...(intent.identity === null ? {} : identityColumns(intent.identity)),
-    ...(intent.identity === null && intent.ownership === undefined ? {} : { ownership: intent.ownership ?? 'created' }),
-  })
+/** Throws NotFoundError when one of the bindings is not there. */
+export async function recordIntentsIn(tx: Tx, intents: readonly Intent[]): Promise<void> {
+  await changeEachIn(
+    tx,
+    intents.map(({ bindingId, syncId, identity, ownership }) => ({
+      key: bindingId,
+      values: {
+        state: 'pending',
+        lastSyncId: syncId,
+        ...(identity === null ? {} : identityColumns(identity)),
+        ...(identity === null && ownership === undefined ? {} : { ownership: ownership ?? 'created' }),
+      },
+    })),
+  )
 }
 
 /** After a write. The state stays `pending` until it was verified. */
-export async function recordApplied(store: Store, bindingId: string, written: AppliedRecord): Promise<void> {
-  await store.write((tx) => recordAppliedIn(tx, bindingId, written))
+export async function recordApplied(
+  store: Store,
+  bindingId: string,
+  written: Omit<AppliedRecord, 'bindingId'>,
+): Promise<void> {
+  await store.write((tx) => recordAppliedIn(tx, [{ bindingId, ...written }]))
 }
 
 export type AppliedRecord = {
+  bindingId: string
   syncId: string
   identity: RemoteIdentity
   /** Absent: as the intent before the write recorded it. */
@@ -85,38 +103,51 @@ export type AppliedRecord = {
   applied: JsonObject
 }
 
-export async function recordAppliedIn(tx: Tx, bindingId: string, written: AppliedRecord): Promise<void> {
-  const { ownership } = written
-  await changeIn(tx, bindingId, {
-    state: 'pending',
-    ...identityColumns(written.identity),
-    ...(ownership === undefined ? {} : { ownership }),
-    digests: JSON.stringify(written.digests),
-    applied: JSON.stringify(written.applied),
-    checkpoint: null,
-    lastErrorType: null,
-    lastErrorMessage: null,
-    givenUpDigest: null,
-    lastSyncId: written.syncId,
-    appliedAt: new Date(),
-  })
+/** Throws NotFoundError when one of the bindings is not there. */
+export async function recordAppliedIn(tx: Tx, written: readonly AppliedRecord[]): Promise<void> {
+  const now = new Date()
+  await changeEachIn(
+    tx,
+    written.map(({ bindingId, syncId, identity, ownership, digests, applied }) => ({
+      key: bindingId,
+      values: {
+        state: 'pending',
+        ...identityColumns(identity),
+        ...(ownership === undefined ? {} : { ownership }),
+        digests: JSON.stringify(digests),
+        applied: JSON.stringify(applied),
+        checkpoint: null,
+        lastErrorType: null,
+        lastErrorMessage: null,
+        givenUpDigest: null,
+        lastSyncId: syncId,
+        appliedAt: now,
+      },
+    })),
+  )
   // Written without an intent before it: then it is ours by this.
-  if (ownership === undefined) {
-    await tx.deployment.updateMany({ where: { bindingId, ownership: null }, data: { ownership: 'created' } })
+  const unowned = written.filter(({ ownership }) => ownership === undefined).map(({ bindingId }) => bindingId)
+  if (unowned.length > 0) {
+    await tx.deployment.updateMany({
+      where: { bindingId: { in: unowned }, ownership: null },
+      data: { ownership: 'created' },
+    })
   }
 }
 
+/**
+ * A deployment as it was read before its platform was looked at. What the look found is recorded only while that still stands:
+ * whoever holds the space's lease may have written or removed the object meanwhile, and the look was at something else then.
+ */
+export type Seen = Pick<DeploymentRecord, 'bindingId' | 'updatedAt' | 'driftSince'>
+
 /** What stands on the platform is what was written. */
-export async function recordVerified(
-  store: Store,
-  bindingIds: readonly string[],
-  syncId: string | null,
-): Promise<void> {
+export async function recordVerified(store: Store, seen: readonly Seen[], syncId: string | null): Promise<void> {
   const now = new Date()
-  for (const chunk of chunksOf(bindingIds)) {
+  for (const chunk of chunksOf(seen)) {
     await store.write((tx) =>
       tx.deployment.updateMany({
-        where: { bindingId: { in: chunk } },
+        where: { OR: chunk.map(asSeen) },
         data: {
           state: 'in_sync',
           driftFields: null,
@@ -132,68 +163,134 @@ export async function recordVerified(
   }
 }
 
-/** What stands on the platform is not what was written. The time of the first notice is kept. */
+export type Drift = { seen: Seen; fields: readonly string[] }
+
+/**
+ * What stands on the platform is not what was written. The time of the first notice is kept. All in one transaction; answers the
+ * bindings for which it was recorded.
+ */
 export async function recordDrift(
   store: Store,
-  bindingId: string,
-  fields: readonly string[],
+  drifts: readonly Drift[],
   syncId: string | null = null,
-): Promise<void> {
+): Promise<Set<string>> {
+  if (drifts.length === 0) return new Set()
   const now = new Date()
-  await store.write(async (tx) => {
-    const row = await tx.deployment.findUnique({ where: { bindingId }, select: { driftSince: true } })
-    if (row === null) throw new NotFoundError('The binding')
-    await tx.deployment.updateMany({
-      where: { bindingId },
-      data: {
-        state: 'drifted',
-        driftFields: JSON.stringify(fields),
-        driftSince: row.driftSince ?? now,
-        verifiedAt: now,
-        updatedAt: now,
-        ...(syncId === null ? {} : { lastSyncId: syncId }),
-      },
-    })
+  return await store.write(async (tx) => {
+    const recorded = new Set<string>()
+    for (const { seen, fields } of drifts) {
+      const { count } = await tx.deployment.updateMany({
+        where: asSeen(seen),
+        data: {
+          state: 'drifted',
+          driftFields: JSON.stringify(fields),
+          driftSince: seen.driftSince ?? now,
+          verifiedAt: now,
+          updatedAt: now,
+          ...(syncId === null ? {} : { lastSyncId: syncId }),
+        },
+      })
+      if (count > 0) recorded.add(seen.bindingId)
+    }
+    return recorded
   })
+}
+
+/** Those that still stand as they were seen. */
+export async function stillAsSeen(store: Store, seen: readonly Seen[]): Promise<Set<string>> {
+  const present = await getDeployments(
+    store,
+    seen.map(({ bindingId }) => bindingId),
+  )
+  const same = seen.filter(
+    ({ bindingId, updatedAt }) => present.get(bindingId)?.updatedAt.getTime() === updatedAt.getTime(),
+  )
+  return new Set(same.map(({ bindingId }) => bindingId))
+}
+
+function asSeen({ bindingId, updatedAt }: Seen) {
+  return { bindingId, updatedAt }
 }
 
 /**
  * `message`: safe for people to read; it is kept. `givenUpDigest`: of what was wanted and cannot be had; a scheduled run does
  * not try the same again.
  */
+export type Failed = {
+  bindingId: string
+  state?: 'failed' | 'conflict'
+  type: string
+  message: string
+  syncId: string | null
+  givenUpDigest?: string
+}
+
 export async function recordFailure(
   store: Store,
   bindingId: string,
-  failure: {
-    state?: 'failed' | 'conflict'
-    type: string
-    message: string
-    syncId: string | null
-    givenUpDigest?: string
-  },
+  failure: Omit<Failed, 'bindingId'>,
 ): Promise<void> {
-  await change(store, bindingId, {
-    state: failure.state ?? 'failed',
-    lastErrorType: clip(failure.type, 64),
-    lastErrorMessage: clip(failure.message, 4000),
-    ...(failure.givenUpDigest === undefined ? {} : { givenUpDigest: failure.givenUpDigest }),
-    ...(failure.syncId === null ? {} : { lastSyncId: failure.syncId }),
-  })
+  await recordFailures(store, [{ bindingId, ...failure }])
 }
 
-/** Our object is gone from the platform. Its identity stays for a later return. */
-export async function recordRemoved(store: Store, bindingId: string, syncId: string | null): Promise<void> {
-  await change(store, bindingId, {
-    state: 'removed',
-    ownership: null,
-    digests: null,
-    applied: null,
-    checkpoint: null,
-    driftFields: null,
-    driftSince: null,
-    lastErrorType: null,
-    lastErrorMessage: null,
-    ...(syncId === null ? {} : { lastSyncId: syncId }),
+/** All in one transaction. Throws NotFoundError when one of the bindings is not there. */
+export async function recordFailures(store: Store, failures: readonly Failed[]): Promise<void> {
+  if (failures.length === 0) return
+  await store.write((tx) =>
+    changeEachIn(
+      tx,
+      failures.map(({ bindingId, state, type, message, syncId, givenUpDigest }) => ({
+        key: bindingId,
+        values: {
+          state: state ?? 'failed',
+          lastErrorType: clip(type, 64),
+          lastErrorMessage: clip(message, 4000),
+          ...(givenUpDigest === undefined ? {} : { givenUpDigest }),
+          ...(syncId === null ? {} : { lastSyncId: syncId }),
+        },
+      })),
+    ),
+  )
+}
+
+/**
+ * An object there becomes ours from now on. It is still as somebody else made it: `fields` differ. Throws StoreError
+ * `owned_by_another` when it belongs to another binding already.
+ */
+export async function recordAdopted(
+  store: Store,
+  bindingId: string,
+  identity: RemoteIdentity,
+  fields: readonly string[],
+): Promise<void> {
+  const now = new Date()
+  await store.write(async (tx) => {
+    const own = await tx.deployment.findUnique({ where: { bindingId }, select: { platformId: true } })
+    const owner = await tx.deployment.findFirst({
+      where: {
+        remoteId: identity.id,
+        platformId: own?.platformId ?? '',
+        ownership: { not: null },
+        bindingId: { not: bindingId },
+      },
+      select: { bindingId: true },
+    })
+    if (owner !== null) {
+      throw new StoreError('owned_by_another', `This object belongs to the binding ${owner.bindingId} already.`)
+    }
+    await changeIn(tx, bindingId, {
+      ...identityColumns(identity),
+      state: 'drifted',
+      ownership: 'adopted',
+      digests: null,
+      applied: null,
+      checkpoint: null,
+      driftFields: JSON.stringify(fields),
+      driftSince: now,
+      lastErrorType: null,
+      lastErrorMessage: null,
+      givenUpDigest: null,
+    })
   })
 }
 
@@ -210,9 +307,17 @@ export async function saveCheckpoint(
   })
 }
 
-/** What was found on the platform to be ours, made by an attempt that died before it heard of it. */
+/**
+ * What was found on the platform to be ours, made by an attempt that died before it heard of it. Nothing is recorded when that
+ * attempt's change has come to its end since: another run has resumed it, or removed the object.
+ */
 export async function recordFound(store: Store, bindingId: string, identity: RemoteIdentity): Promise<void> {
-  await change(store, bindingId, { ...identityColumns(identity), ownership: 'created' })
+  await store.write((tx) =>
+    tx.deployment.updateMany({
+      where: { bindingId, checkpoint: { not: null } },
+      data: { ...identityColumns(identity), ownership: 'created', updatedAt: new Date() },
+    }),
+  )
 }
 
 export async function countDeployments(
@@ -253,6 +358,17 @@ function identityColumns(identity: RemoteIdentity) {
 }
 
 type RowPatch = Parameters<Tx['deployment']['updateMany']>[0]['data']
+
+/** Rows that name the same columns are one statement. */
+async function changeEachIn(tx: Tx, rows: readonly { key: string; values: Record<string, Value> }[]): Promise<void> {
+  const updatedAt = new Date()
+  const alike = Map.groupBy(rows, ({ values }) => Object.keys(values).join())
+  for (const group of alike.values()) {
+    const changes = group.map(({ key, values }) => ({ key, values: { ...values, updatedAt } }))
+    const changed = await updateEachIn(tx, { name: 'Deployment', key: 'bindingId' }, changes)
+    if (changed < new Set(group.map(({ key }) => key)).size) throw new NotFoundError('The binding')
+  }
+}
 
 async function change(store: Store, bindingId: string, data: RowPatch): Promise<void> {
   await store.write((tx) => changeIn(tx, bindingId, data))

@@ -9,6 +9,8 @@ export type StoreErrorCode =
   | 'token_in_use'
   | 'idempotency_key_reused'
   | 'has_deployments'
+  | 'owned_by_another'
+  | 'last_admin_key'
 
 export class StoreError extends ToolferryError {
   readonly code: StoreErrorCode

@@ -16,6 +16,7 @@ import {
 } from './columns.ts'
 import { NotFoundError, StaleWriteError, StoreError } from './errors.ts'
 import type { McpInstance, ToolSnapshot } from './generated/sqlite/client.ts'
+import { openUrl, urlColumns } from './instance-url.ts'
 import { forgetBindings } from './removal.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
@@ -24,7 +25,10 @@ import { isUniqueViolation } from './transaction.ts'
 /** Header name → value. */
 export type Headers = Record<string, string>
 export type AccessMode = 'token' | 'anonymous'
-/** `deleted` rows wait, unseen, until every gateway has noticed. */
+/**
+ * `removing`: it is being deleted, and is served as before until its objects are gone from the platforms. `deleted` rows wait,
+ * unseen, until every gateway has noticed.
+ */
 export type InstanceStatus = 'active' | 'inactive' | 'removing' | 'deleted'
 
 export type LastProbe = {
@@ -69,8 +73,11 @@ export type NewInstance = {
   status?: 'active' | 'inactive'
 }
 
-/** Absent: unchanged. `headers: null` removes them. Another `url` drops both kinds of headers that are not given anew. */
-export type InstancePatch = Partial<Omit<NewInstance, 'status'>> & { status?: InstanceStatus }
+/**
+ * Absent: unchanged. `headers: null` removes them. Another `url` drops both kinds of headers that are not given anew. A
+ * `status` ends a deletion that has not come to its end.
+ */
+export type InstancePatch = Partial<NewInstance>
 
 export type ToolSnapshotRecord = {
   id: string
@@ -80,6 +87,8 @@ export type ToolSnapshotRecord = {
   toolCount: number
   hash: string
   seenAt: Date
+  /** When the server was first seen with these tools; null: before this was noted. */
+  changedAt: Date | null
 }
 
 const TABLE = 'McpInstance'
@@ -92,7 +101,7 @@ export async function createInstance(store: Store, input: NewInstance): Promise<
     const revision = await bumpRevision(store, tx)
     return tx.mcpInstance.create({ data: newRow(store, id, input, revision) })
   })
-  return toRecord(row)
+  return toRecord(store, row)
 }
 
 /** All or none, in one transaction. Throws StoreError `name_taken`. */
@@ -106,19 +115,19 @@ export async function createInstances(store: Store, inputs: readonly NewInstance
     }
     return created
   })
-  return rows.map(toRecord)
+  return rows.map((row) => toRecord(store, row))
 }
 
 export async function getInstance(store: Store, id: string): Promise<InstanceRecord | null> {
   const row = await store.db.mcpInstance.findUnique({ where: { id } })
-  return row === null || row.status === 'deleted' ? null : toRecord(row)
+  return row === null || row.status === 'deleted' ? null : toRecord(store, row)
 }
 
 export async function getInstances(store: Store, ids: readonly string[]): Promise<InstanceRecord[]> {
   const rows = await readInChunks(ids, (chunk) =>
     store.db.mcpInstance.findMany({ where: { id: { in: chunk }, status: { not: 'deleted' } } }),
   )
-  return rows.map(toRecord)
+  return rows.map((row) => toRecord(store, row))
 }
 
 /** In the order of their creation. `search`: a part of the name. */
@@ -130,13 +139,18 @@ export async function listInstances(
   const rows = await store.db.mcpInstance.findMany({
     where: {
       ...afterId(page.cursor),
-      status: page.status ?? { not: 'deleted' },
+      ...inStatus(page.status),
       ...(page.search === undefined || page.search === '' ? {} : { name: { contains: page.search } }),
     },
     orderBy: { id: 'asc' },
     take: size + 1,
   })
-  return toPage(rows, size, (row) => [row.id], toRecord)
+  return toPage(
+    rows,
+    size,
+    (row) => [row.id],
+    (row) => toRecord(store, row),
+  )
 }
 
 /** `rowVersion`: as read, or null to write regardless. Throws NotFoundError, StaleWriteError, StoreError `name_taken`. */
@@ -150,12 +164,14 @@ export async function updateInstance(
     const revision = await bumpRevision(store, tx)
     const before = await tx.mcpInstance.findUnique({ where: { id } })
     if (before === null || before.status === 'deleted') throw new NotFoundError('The instance')
-    const moved = patch.url !== undefined && patch.url !== before.url
-    const { headers, defaultPassThrough, limits, ...plain } = patch
+    const moved = patch.url !== undefined && patch.url !== openUrl(store, before)
+    const { url, headers, defaultPassThrough, limits, ...plain } = patch
     const changed = await tx.mcpInstance.updateMany({
       where: { id, ...(rowVersion === null ? {} : { rowVersion }) },
       data: {
         ...plain,
+        ...(url === undefined ? {} : urlColumns(store, id, url)),
+        ...(plain.status === undefined ? {} : { removingAt: null }),
         ...(limits === undefined ? {} : { limits: JSON.stringify(limits) }),
         ...(headers === undefined && !moved ? {} : { sealedHeaders: seal(store, id, 'sealedHeaders', headers) }),
         ...(defaultPassThrough === undefined && !moved
@@ -169,7 +185,7 @@ export async function updateInstance(
     if (changed.count === 0) throw new StaleWriteError('The instance', before.rowVersion)
     return tx.mcpInstance.findUniqueOrThrow({ where: { id } })
   })
-  return toRecord(row)
+  return toRecord(store, row)
 }
 
 /**
@@ -192,6 +208,8 @@ export async function deleteInstance(store: Store, id: string, options: { forget
       data: {
         name: `deleted ${id}`,
         status: 'deleted',
+        removingAt: null,
+        sealedQuery: null,
         sealedHeaders: null,
         sealedDefaultPassThrough: null,
         revision,
@@ -212,26 +230,41 @@ export async function openDefaultPassThrough(store: Store, instanceId: string): 
   return openColumn(store, instanceId, 'sealedDefaultPassThrough')
 }
 
-/** Both header sets of many instances, in the clear, by instance id. One that is not there has none. */
-export async function openInstanceHeaders(
-  store: Store,
-  instanceIds: readonly string[],
-): Promise<Map<string, { own: Headers; defaultPassThrough: Headers }>> {
-  const rows = await readInChunks(instanceIds, (chunk) =>
+/** An instance with both of its header sets in the clear. */
+export type OpenedInstance = InstanceRecord & { own: Headers; defaultPassThrough: Headers }
+
+/** Rows as they stood at their revision, by store: every space of a run wants the same ones. Sealed as they are in the database. */
+const seenRows = new WeakMap<Store, Map<string, McpInstance>>()
+const KEPT_ROWS = 1000
+
+/** By id. One that is not there, or was deleted, is left out. `lastProbe` may be an older one. */
+export async function openInstances(store: Store, ids: readonly string[]): Promise<Map<string, OpenedInstance>> {
+  const cache = seenRows.get(store) ?? new Map<string, McpInstance>()
+  seenRows.set(store, cache)
+  const present = await readInChunks(ids, (chunk) =>
     store.db.mcpInstance.findMany({
-      where: { id: { in: chunk } },
-      select: { id: true, sealedHeaders: true, sealedDefaultPassThrough: true },
+      where: { id: { in: chunk }, status: { not: 'deleted' } },
+      select: { id: true, revision: true },
     }),
   )
-  return new Map(
-    rows.map((row) => [
-      row.id,
-      {
-        own: openInstanceColumn(store, row.id, 'sealedHeaders', row.sealedHeaders),
-        defaultPassThrough: openInstanceColumn(store, row.id, 'sealedDefaultPassThrough', row.sealedDefaultPassThrough),
-      },
-    ]),
-  )
+  const changed = present.filter(({ id, revision }) => cache.get(id)?.revision !== revision).map(({ id }) => id)
+  const rows = await readInChunks(changed, (chunk) => store.db.mcpInstance.findMany({ where: { id: { in: chunk } } }))
+  for (const row of rows) cache.set(row.id, row)
+  const opened = new Map<string, OpenedInstance>()
+  for (const { id } of present) {
+    const row = cache.get(id)
+    if (row === undefined || row.status === 'deleted') continue
+    opened.set(id, {
+      ...toRecord(store, row),
+      own: openInstanceColumn(store, id, 'sealedHeaders', row.sealedHeaders),
+      defaultPassThrough: openInstanceColumn(store, id, 'sealedDefaultPassThrough', row.sealedDefaultPassThrough),
+    })
+  }
+  for (const oldest of cache.keys()) {
+    if (cache.size <= KEPT_ROWS) break
+    cache.delete(oldest)
+  }
+  return opened
 }
 
 /** Opens what was read with the row: for readers of many rows. */
@@ -255,20 +288,21 @@ export async function saveToolSnapshot(
   input: { instanceId: string; headerDigest: string; tools: readonly McpTool[] },
 ): Promise<ToolSnapshotRecord> {
   const tools = JSON.stringify(input.tools)
-  const values = {
-    tools,
-    toolCount: input.tools.length,
-    hash: createHash('sha256').update(tools).digest('hex'),
-    seenAt: new Date(),
-  }
+  const seenAt = new Date()
+  const hash = createHash('sha256').update(tools).digest('hex')
+  const values = { tools, toolCount: input.tools.length, hash, seenAt }
   const key = { instanceId: input.instanceId, headerDigest: input.headerDigest }
+  const where = { instanceId_headerDigest: key }
   const row = await store.write(
-    (tx) =>
-      tx.toolSnapshot.upsert({
-        where: { instanceId_headerDigest: key },
-        create: { id: newId(), ...key, ...values },
-        update: values,
-      }),
+    async (tx) => {
+      const before = await tx.toolSnapshot.findUnique({ where, select: { hash: true } })
+      const changedAt = before?.hash === hash ? {} : { changedAt: seenAt }
+      return tx.toolSnapshot.upsert({
+        where,
+        create: { id: newId(), ...key, ...values, changedAt: seenAt },
+        update: { ...values, ...changedAt },
+      })
+    },
     { retryUnique: true },
   )
   return toSnapshot(row)
@@ -329,10 +363,18 @@ async function refuseName(db: Db, name: string | undefined, ownId: string | null
   }
 }
 
-function toRecord(row: McpInstance): InstanceRecord {
-  const { sealedHeaders, sealedDefaultPassThrough, lastProbe, limits, ...rest } = row
+function inStatus(status: InstanceStatus | undefined) {
+  if (status === undefined) return { status: { not: 'deleted' } }
+  return status === 'removing'
+    ? { status: { not: 'deleted' }, removingAt: { not: null } }
+    : { status, removingAt: null }
+}
+
+function toRecord(store: Store, row: McpInstance): InstanceRecord {
+  const { sealedQuery: _query, sealedHeaders, sealedDefaultPassThrough, lastProbe, limits, removingAt, ...rest } = row
   return {
     ...rest,
+    url: openUrl(store, row),
     hasHeaders: sealedHeaders !== null,
     hasDefaultPassThrough: sealedDefaultPassThrough !== null,
     limits: parseJson<JsonObject>(limits),
@@ -340,7 +382,7 @@ function toRecord(row: McpInstance): InstanceRecord {
     // The store wrote these words itself.
     transport: row.transport as McpTransport,
     accessMode: row.accessMode as AccessMode,
-    status: row.status as InstanceStatus,
+    status: removingAt === null || row.status === 'deleted' ? (row.status as InstanceStatus) : 'removing',
   }
 }
 
@@ -355,13 +397,14 @@ function newRow(store: Store, id: string, input: NewInstance, revision: number):
     name: input.name,
     description: input.description ?? '',
     transport: input.transport,
-    url: input.url,
+    ...urlColumns(store, id, input.url),
     sealedHeaders: seal(store, id, 'sealedHeaders', input.headers),
     sealedDefaultPassThrough: seal(store, id, 'sealedDefaultPassThrough', input.defaultPassThrough),
     accessMode: input.accessMode ?? 'token',
     forwardAuthorization: input.forwardAuthorization ?? false,
     limits: JSON.stringify(input.limits ?? {}),
     status: input.status ?? 'active',
+    removingAt: null,
     lastProbe: null,
     rowVersion: 1,
     revision,

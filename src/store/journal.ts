@@ -1,15 +1,26 @@
 import { newId } from '../domain/ids.ts'
 import type { GatewayJournalEntry } from '../gateway/journal.ts'
 import type { Engine } from './client.ts'
-import { beforeId, chunksOf, clip, clipOrNull, type Page, type PageRequest, pageSize, toPage } from './columns.ts'
+import {
+  beforeId,
+  chunksOf,
+  clip,
+  clipOrNull,
+  type Page,
+  type PageRequest,
+  pageSize,
+  timeText,
+  toPage,
+} from './columns.ts'
 import type { GatewayLogEntry } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
-import { touchTokens } from './tokens.ts'
+import { TOUCH, type TokenUse, touchTokens, usesText } from './token-uses.ts'
 
 export type JournalRecord = GatewayJournalEntry & { id: string }
 
 const PURGE_CHUNK = 5_000
 
+/** In the order of `toRow`. */
 const COLUMNS = [
   'id',
   'at',
@@ -40,11 +51,6 @@ const INSERT: Record<Engine, string> = {
 }
 const INSERT_CHUNK = 250
 
-/** Sets when tokens were used last, from a JSON list of [id, time]; never back. */
-const TOUCH_SQLITE = `UPDATE "GatewayToken" SET "lastUsedAt" = used.value ->> 1
-  FROM json_each(?) AS used WHERE "GatewayToken"."id" = used.value ->> 0
-  AND ("GatewayToken"."lastUsedAt" IS NULL OR "GatewayToken"."lastUsedAt" < used.value ->> 1)`
-
 /** What a writer of its own needs: two statements, and their parameters as JSON. */
 export function journalStatements(engine: 'sqlite'): {
   insert: string
@@ -54,11 +60,11 @@ export function journalStatements(engine: 'sqlite'): {
 } {
   return {
     insert: INSERT[engine],
-    touch: TOUCH_SQLITE,
+    touch: TOUCH[engine],
     rowsOf: (entries) => rowChunks(engine, entries),
     usesOf(entries) {
-      const uses = [...lastUses(entries)].map(([tokenId, at]) => [tokenId, sqliteTime(at)])
-      return uses.length === 0 ? null : JSON.stringify(uses)
+      const uses = lastUses(entries)
+      return uses.length === 0 ? null : usesText(engine, uses)
     },
   }
 }
@@ -69,10 +75,7 @@ export async function appendJournalEntries(store: Store, entries: readonly Gatew
   await store.write(async (tx) => {
     for (const chunk of chunks) await tx.$executeRawUnsafe(INSERT[store.engine], chunk)
   })
-  await touchTokens(
-    store,
-    [...lastUses(entries)].map(([tokenId, at]) => ({ tokenId, at })),
-  )
+  await touchTokens(store, lastUses(entries))
 }
 
 function rowChunks(engine: Engine, entries: readonly GatewayJournalEntry[]): string[] {
@@ -83,12 +86,12 @@ function rowChunks(engine: Engine, entries: readonly GatewayJournalEntry[]): str
   return chunks
 }
 
-function lastUses(entries: readonly GatewayJournalEntry[]): Map<string, Date> {
+function lastUses(entries: readonly GatewayJournalEntry[]): TokenUse[] {
   const uses = new Map<string, Date>()
   for (const { tokenId, at } of entries) {
     if (tokenId !== null && at > (uses.get(tokenId) ?? new Date(0))) uses.set(tokenId, at)
   }
-  return uses
+  return [...uses].map(([tokenId, at]) => ({ tokenId, at }))
 }
 
 export type JournalFilter = {
@@ -157,26 +160,25 @@ export async function purgeJournal(store: Store, before: Date): Promise<number> 
   }
 }
 
-/** The values of COLUMNS, as the engine's client writes them itself. */
+/** The values of COLUMNS, in their order, as the engine's client writes them itself. */
 function toRow(engine: Engine, entry: GatewayJournalEntry): (string | number | null)[] {
-  const row: Record<(typeof COLUMNS)[number], string | number | null> = {
-    ...entry,
-    id: newId(entry.at.getTime()),
-    at: engine === 'sqlite' ? sqliteTime(entry.at) : mysqlTime(entry.at),
-    method: clip(entry.method, 128),
-    toolName: clipOrNull(entry.toolName, 191),
-    errorCode: clipOrNull(entry.errorCode, 64),
-    traceId: clip(entry.traceId, 64),
-  }
-  return COLUMNS.map((name) => row[name])
-}
-
-function sqliteTime(at: Date): string {
-  return at.toISOString().replace('Z', '+00:00')
-}
-
-function mysqlTime(at: Date): string {
-  return at.toISOString().replace('T', ' ').replace('Z', '')
+  return [
+    newId(entry.at.getTime()),
+    timeText(engine, entry.at),
+    entry.instanceId,
+    entry.bindingId,
+    entry.tokenId,
+    clip(entry.method, 128),
+    // A caller may name anything a tool. Half a surrogate pair is text to JavaScript alone: MySQL refuses the whole batch for
+    // it, and SQLite keeps what ends the process of whoever reads it.
+    clipOrNull(entry.toolName?.toWellFormed() ?? null, 191),
+    entry.status,
+    clipOrNull(entry.errorCode, 64),
+    entry.requestBytes,
+    entry.responseBytes,
+    entry.durationMs,
+    clip(entry.traceId, 64),
+  ]
 }
 
 function mysqlType(name: (typeof COLUMNS)[number]): string {

@@ -1,5 +1,6 @@
 import type { Db } from './client.ts'
 import type { Store } from './store.ts'
+import { places } from './update-each.ts'
 
 /** One writer a space: a lease with an epoch that only grows, so a holder that woke too late can be told apart. */
 
@@ -66,6 +67,31 @@ export async function checkLease(
   return row !== null && row.epoch === epoch && row.until > now
 }
 
+type Asking = { spaceId: string; epoch: number; answer: (held: boolean) => void; failed: (error: unknown) => void }
+const asking = new WeakMap<Store, Asking[]>()
+
+/** As checkLease, for the spaces of this process that ask at the same time in one reading, made after all of them asked. */
+export function holdsLease(store: Store, spaceId: string, epoch: number): Promise<boolean> {
+  return new Promise((answer, failed) => {
+    const one = { spaceId, epoch, answer, failed }
+    const others = asking.get(store)
+    if (others !== undefined) return void others.push(one)
+    const all = [one]
+    asking.set(store, all)
+    setImmediate(() => {
+      asking.delete(store)
+      lostLeases(store.db, all).then(
+        (lost) => {
+          for (const { spaceId, answer } of all) answer(!lost.has(spaceId))
+        },
+        (error: unknown) => {
+          for (const { failed } of all) failed(error)
+        },
+      )
+    })
+  })
+}
+
 /** Which of these leases have passed to somebody else or run out: what their holders record no longer counts. */
 export async function lostLeases(
   db: Db,
@@ -73,8 +99,12 @@ export async function lostLeases(
   now: Date = new Date(),
 ): Promise<Set<string>> {
   const spaceIds = [...new Set(held.map(({ spaceId }) => spaceId))]
-  const rows = await db.spaceLease.findMany({ where: { spaceId: { in: spaceIds }, until: { gt: now } } })
-  const epochs = new Map(rows.map((row) => [row.spaceId, row.epoch]))
+  // By hand: it is asked before every write to a platform.
+  const rows = await db.$queryRawUnsafe<{ spaceId: string; epoch: number; until: Date }[]>(
+    `SELECT \`spaceId\`, \`epoch\`, \`until\` FROM \`SpaceLease\` WHERE \`spaceId\` IN (${places(spaceIds)})`,
+    ...spaceIds,
+  )
+  const epochs = new Map(rows.flatMap(({ spaceId, epoch, until }) => (until > now ? [[spaceId, Number(epoch)]] : [])))
   return new Set(held.filter(({ spaceId, epoch }) => epochs.get(spaceId) !== epoch).map(({ spaceId }) => spaceId))
 }
 

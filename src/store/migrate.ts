@@ -25,14 +25,21 @@ type Target = {
 
 const LOCK_WAIT_SECONDS = 60
 
-/** Throws ConfigError: the database is newer than this program, or an applied migration was changed. */
-export async function migrateSqlite(path: string, folder: string = migrationsFolder('sqlite')): Promise<void> {
+/**
+ * Throws ConfigError: the database is newer than this program, or an applied migration was changed. `only`: no other migrations
+ * than these.
+ */
+export async function migrateSqlite(
+  path: string,
+  folder: string = migrationsFolder('sqlite'),
+  only: ReadonlySet<string> | null = null,
+): Promise<void> {
   const url = pathToFileURL(path).href
   const client = new PrismaLibSql({ url }).createClient({ url, timeout: 5000 })
   try {
     // Kept by the file. Set here, while this is the only connection.
     await client.execute('PRAGMA journal_mode = WAL')
-    await migrate(folder, {
+    await migrate(folder, only, {
       async applied() {
         await client.execute(SQLITE_BOOKS)
         const { rows } = await client.execute('SELECT * FROM "_prisma_migrations"')
@@ -51,7 +58,11 @@ export async function migrateSqlite(path: string, folder: string = migrationsFol
 }
 
 /** As migrateSqlite; of several processes one migrates and the others wait for it. */
-export async function migrateMysql(databaseUrl: string, folder: string = migrationsFolder('mysql')): Promise<void> {
+export async function migrateMysql(
+  databaseUrl: string,
+  folder: string = migrationsFolder('mysql'),
+  only: ReadonlySet<string> | null = null,
+): Promise<void> {
   const { ssl, ...target } = mysqlTarget(databaseUrl)
   const connection = await createConnection({
     ...target,
@@ -72,7 +83,7 @@ export async function migrateMysql(databaseUrl: string, folder: string = migrati
         `Another process has been migrating the database for ${LOCK_WAIT_SECONDS} s. Look at it, then start again.`,
       )
     }
-    await migrate(folder, {
+    await migrate(folder, only, {
       async applied() {
         await connection.query(MYSQL_BOOKS)
         const [rows] = await connection.query('SELECT * FROM `_prisma_migrations`')
@@ -114,7 +125,7 @@ export function migrationsFolder(engine: Engine): string {
   return resolve(import.meta.dirname, '../../prisma/migrations', engine)
 }
 
-async function migrate(folder: string, target: Target): Promise<void> {
+async function migrate(folder: string, only: ReadonlySet<string> | null, target: Target): Promise<void> {
   const ours = await readMigrations(folder)
   const booked = (await target.applied()).filter((row) => row.rolled_back_at === null)
   const known = new Map(ours.map((migration) => [migration.name, migration]))
@@ -137,7 +148,9 @@ async function migrate(folder: string, target: Target): Promise<void> {
     }
   }
   const done = new Set(booked.map((row) => row.migration_name))
-  for (const migration of ours) if (!done.has(migration.name)) await target.apply(migration)
+  for (const migration of ours) {
+    if (!done.has(migration.name) && (only === null || only.has(migration.name))) await target.apply(migration)
+  }
 }
 
 function toApplied({ migration_name, checksum, finished_at, rolled_back_at }: Record<string, unknown>): Applied {

@@ -36,6 +36,8 @@ export type PlatformRecord = {
   credentialExpiresAt: Date | null
   gatewayUrl: string | null
   limits: JsonObject
+  /** Minted tokens that are older are replaced; 0: never; null: as the installation says. */
+  rotateAfterDays: number | null
   status: PlatformStatus
   rowVersion: number
   checkedAt: Date | null
@@ -51,6 +53,7 @@ export type NewPlatform = {
   settings: JsonObject
   gatewayUrl?: string | null
   limits?: JsonObject
+  rotateAfterDays?: number | null
   credential?: Credential | null
   credentialState?: CredentialState
   credentialExpiresAt?: Date | null
@@ -63,9 +66,15 @@ export type PlatformPatch = {
   settings?: JsonObject
   gatewayUrl?: string | null
   limits?: JsonObject
+  rotateAfterDays?: number | null
   status?: PlatformStatus
   checkedAt?: Date | null
+  /** null forgets the present one. */
+  credential?: GivenCredential | null
 }
+
+/** `state` is what its check found. */
+export type GivenCredential = { credential: Credential; state?: CredentialState; expiresAt?: Date | null }
 
 const TABLE = 'Platform'
 const COLUMN = 'sealedCredential'
@@ -89,6 +98,7 @@ export async function createPlatform(store: Store, input: NewPlatform): Promise<
         credentialExpiresAt: input.credentialExpiresAt ?? null,
         gatewayUrl: input.gatewayUrl ?? null,
         limits: JSON.stringify(input.limits ?? {}),
+        rotateAfterDays: input.rotateAfterDays ?? null,
         status: 'active',
         checkedAt: input.checkedAt ?? null,
         createdAt: now,
@@ -149,14 +159,14 @@ export async function updatePlatform(
     const before = await tx.platform.findUnique({ where: { id } })
     if (before === null) throw new NotFoundError('The platform')
     const moved = patch.remoteKey !== undefined && patch.remoteKey !== before.remoteKey
-    const { settings, limits, ...plain } = patch
+    const { settings, limits, credential, ...plain } = patch
     const changed = await tx.platform.updateMany({
       where: { id, ...(rowVersion === null ? {} : { rowVersion }) },
       data: {
         ...plain,
         ...(settings === undefined ? {} : { settings: JSON.stringify(settings) }),
         ...(limits === undefined ? {} : { limits: JSON.stringify(limits) }),
-        ...(moved ? { sealedCredential: null, credentialState: 'none', credentialExpiresAt: null } : {}),
+        ...(credential === undefined && !moved ? {} : credentialColumns(store, id, credential ?? null)),
         rowVersion: { increment: 1 },
         updatedAt: new Date(),
       },
@@ -187,23 +197,20 @@ export async function deletePlatform(store: Store, id: string, options: { forget
   })
 }
 
-/** Seals a new credential and counts it. `state` is what its check found. */
+/**
+ * Seals a new credential and counts it. `rowVersion`: of the platform that it was given for; one that points elsewhere by now
+ * must not get it. Throws NotFoundError, StaleWriteError.
+ */
 export async function setCredential(
   store: Store,
   id: string,
-  credential: Credential,
-  found: { state?: CredentialState; expiresAt?: Date | null } = {},
+  given: GivenCredential & { rowVersion?: number },
 ): Promise<PlatformRecord> {
-  return updateRow(store, id, {
-    sealedCredential: seal(store, id, credential),
-    credentialState: found.state ?? 'unknown',
-    credentialExpiresAt: found.expiresAt ?? null,
-    credentialVersion: { increment: 1 },
-  })
+  return updateRow(store, id, given.rowVersion ?? null, credentialColumns(store, id, given))
 }
 
 export async function clearCredential(store: Store, id: string): Promise<PlatformRecord> {
-  return updateRow(store, id, { sealedCredential: null, credentialState: 'none', credentialExpiresAt: null })
+  return updateRow(store, id, null, credentialColumns(store, id, null))
 }
 
 /**
@@ -248,14 +255,29 @@ function seal(store: Store, id: string, credential: Credential): string {
   return store.sealer.seal({ table: TABLE, column: COLUMN, rowId: id }, JSON.stringify(credential))
 }
 
+function credentialColumns(store: Store, id: string, given: GivenCredential | null) {
+  if (given === null) return { sealedCredential: null, credentialState: 'none', credentialExpiresAt: null }
+  return {
+    sealedCredential: seal(store, id, given.credential),
+    credentialState: given.state ?? 'unknown',
+    credentialExpiresAt: given.expiresAt ?? null,
+    credentialVersion: { increment: 1 },
+  }
+}
+
 type RowPatch = Parameters<Tx['platform']['updateMany']>[0]['data']
 
-async function updateRow(store: Store, id: string, data: RowPatch): Promise<PlatformRecord> {
+async function updateRow(store: Store, id: string, rowVersion: number | null, data: RowPatch): Promise<PlatformRecord> {
   const row = await store.write(async (tx) => {
-    await tx.platform.updateMany({ where: { id }, data: { ...data, updatedAt: new Date() } })
-    return tx.platform.findUnique({ where: { id } })
+    const changed = await tx.platform.updateMany({
+      where: { id, ...(rowVersion === null ? {} : { rowVersion }) },
+      data: { ...data, updatedAt: new Date() },
+    })
+    const after = await tx.platform.findUnique({ where: { id } })
+    if (after === null) throw new NotFoundError('The platform')
+    if (changed.count === 0) throw new StaleWriteError('The platform', after.rowVersion)
+    return after
   })
-  if (row === null) throw new NotFoundError('The platform')
   return toRecord(row)
 }
 

@@ -1,5 +1,6 @@
 import { newId } from '../domain/ids.ts'
 import type { ProfileSchedule } from '../domain/schedule.ts'
+import type { ToolsPolicy } from '../domain/tool-change.ts'
 import type { Db, Tx } from './client.ts'
 import {
   afterId,
@@ -28,6 +29,10 @@ export type ProfileRecord = {
   selection: ProfileSelection
   writePolicy: WritePolicy
   driftPolicy: DriftPolicy
+  /** What happens when an MCP server offers other tools than were deployed. */
+  onToolsChanged: ToolsPolicy
+  /** Its runs replace minted tokens that are older; null: as the installation says. */
+  rotateAfterDays: number | null
   schedule: ProfileSchedule | null
   paused: boolean
   pauseReason: string | null
@@ -42,6 +47,8 @@ export type NewProfile = {
   selection: ProfileSelection
   writePolicy?: WritePolicy
   driftPolicy?: DriftPolicy
+  onToolsChanged?: ToolsPolicy
+  rotateAfterDays?: number | null
   schedule?: ProfileSchedule | null
 }
 
@@ -59,6 +66,8 @@ export async function createProfile(store: Store, input: NewProfile): Promise<Pr
         selection: JSON.stringify(input.selection),
         writePolicy: input.writePolicy ?? 'upsert-only',
         driftPolicy: input.driftPolicy ?? 'report',
+        onToolsChanged: input.onToolsChanged ?? 'report',
+        rotateAfterDays: input.rotateAfterDays ?? null,
         schedule: jsonOrNull(input.schedule),
         createdAt: now,
         updatedAt: now,
@@ -159,5 +168,6 @@ function toProfile(row: SyncProfile): ProfileRecord {
     // The store wrote these words itself.
     writePolicy: row.writePolicy as WritePolicy,
     driftPolicy: row.driftPolicy as DriftPolicy,
+    onToolsChanged: row.onToolsChanged === 'sync' ? 'sync' : 'report',
   }
 }

@@ -5,6 +5,12 @@ import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
 
 /**
+ * Deployments that have an object of ours on the platform, or may have: one that was about to be written, whether its run is
+ * still at it or has failed in the middle.
+ */
+export const DEPLOYED = { OR: [{ ownership: { not: null } }, { state: 'pending' }, { checkpoint: { not: null } }] }
+
+/**
  * Drops bindings and their deployments, of some spaces or of one instance. Their tokens are revoked, not deleted: every
  * gateway has to see that first. Throws StoreError `has_deployments` while objects of ours are on a platform, unless
  * `forget`. Answers the revision, or null when there was nothing to drop.
@@ -21,9 +27,7 @@ export async function forgetBindings(
       : chunksOf(which.spaceIds).map((ids) => ({ spaceId: { in: ids } }))
   let deployed = 0
   for (const where of filters) {
-    deployed += await tx.deployment.count({
-      where: { ...where, OR: [{ ownership: { not: null } }, { state: 'pending' }] },
-    })
+    deployed += await tx.deployment.count({ where: { ...where, ...DEPLOYED } })
   }
   if (deployed > 0 && !forget) {
     throw new StoreError(

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { chunksOf, readInChunks } from './columns.ts'
 import type { Store } from './store.ts'
 
 /** Which revision each gateway process has seen: tells when a change is effective, and when a revoked row may go. */
@@ -45,32 +46,50 @@ export async function waitUntilSeen(store: Store, revision: number, timeoutMs: n
   }
 }
 
+const PURGE_CHUNK = 1_000
+
 /**
  * Deletes revoked tokens and deleted instances that every live gateway has passed, once they are older than a replica's
- * life (one that was away then has gone or read everything anew).
+ * life (one that was away then has gone or read everything anew). Of a binding that lives on, minted tokens that were revoked
+ * before `formerBefore` go; custom ones stay as long as it does: one may come back to it, and to no other.
  */
 export async function purgeRevoked(
   store: Store,
   now: Date = new Date(),
+  formerBefore: Date | null = null,
 ): Promise<{ tokens: number; instances: number }> {
   const seen = await seenByAllReplicas(store, now)
   const before = new Date(now.getTime() - 2 * REPLICA_LIFE_MS)
-  const revision = seen === null ? {} : { revision: { lte: seen } }
-  return store.write(async (tx) => {
-    // Tokens of a binding stay as long as it does: a custom one may come back to it, and to no other.
-    const orphans = await tx.gatewayToken.findMany({
-      where: { state: 'revoked', revokedAt: { lt: before }, ...revision },
-      select: { id: true, bindingId: true },
-      take: 1000,
+  const passed = seen === null ? {} : { revision: { lte: seen } }
+  const revoked = { state: 'revoked', revokedAt: { lt: before }, ...passed }
+  let tokens = 0
+  for (let after = ''; ; ) {
+    const rows = await store.db.gatewayToken.findMany({
+      where: { ...revoked, id: { gt: after } },
+      select: { id: true, bindingId: true, origin: true, revokedAt: true },
+      orderBy: { id: 'asc' },
+      take: PURGE_CHUNK,
     })
-    const bindingIds = orphans.flatMap((row) => row.bindingId ?? [])
-    const living = await tx.binding.findMany({ where: { id: { in: bindingIds } }, select: { id: true } })
+    const living = await readInChunks(
+      rows.flatMap((row) => row.bindingId ?? []),
+      (ids) => store.db.binding.findMany({ where: { id: { in: ids } }, select: { id: true } }),
+    )
     const alive = new Set(living.map((row) => row.id))
-    const ids = orphans.filter((row) => row.bindingId === null || !alive.has(row.bindingId)).map((row) => row.id)
-    const tokens = await tx.gatewayToken.deleteMany({ where: { id: { in: ids } } })
-    const instances = await tx.mcpInstance.deleteMany({
-      where: { status: 'deleted', updatedAt: { lt: before }, ...revision },
+    const old = rows.filter(({ bindingId, origin, revokedAt }) => {
+      if (bindingId === null || !alive.has(bindingId)) return true
+      return origin === 'minted' && formerBefore !== null && revokedAt !== null && revokedAt < formerBefore
     })
-    return { tokens: tokens.count, instances: instances.count }
-  })
+    for (const chunk of chunksOf(old)) {
+      const ids = chunk.map((row) => row.id)
+      tokens += (await store.write((tx) => tx.gatewayToken.deleteMany({ where: { id: { in: ids }, ...revoked } })))
+        .count
+    }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PURGE_CHUNK) break
+    after = last.id
+  }
+  const instances = await store.write((tx) =>
+    tx.mcpInstance.deleteMany({ where: { status: 'deleted', updatedAt: { lt: before }, ...passed } }),
+  )
+  return { tokens, instances: instances.count }
 }

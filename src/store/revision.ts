@@ -4,7 +4,8 @@ import { afterCommit } from './transaction.ts'
 
 /** The counter that orders what the gateway must see. */
 
-const ROW = 1
+/** Its only row. */
+export const REVISION_ROW = 1
 
 const revisionOf = new WeakMap<Tx, number>()
 
@@ -16,7 +17,7 @@ const revisionOf = new WeakMap<Tx, number>()
 export async function bumpRevision(store: Pick<Store, 'emit'>, tx: Tx): Promise<number> {
   const own = revisionOf.get(tx)
   if (own !== undefined) return own
-  await tx.revision.updateMany({ where: { id: ROW }, data: { value: { increment: 1 } } })
+  await tx.revision.updateMany({ where: { id: REVISION_ROW }, data: { value: { increment: 1 } } })
   const revision = await currentRevision(tx)
   revisionOf.set(tx, revision)
   afterCommit(tx, () => store.emit.revision(revision))
@@ -24,7 +25,7 @@ export async function bumpRevision(store: Pick<Store, 'emit'>, tx: Tx): Promise<
 }
 
 export async function currentRevision(db: Db): Promise<number> {
-  const row = await db.revision.findUnique({ where: { id: ROW } })
+  const row = await db.revision.findUnique({ where: { id: REVISION_ROW } })
   if (row === null) throw new Error('the Revision row is missing: the database was not made by our migrations')
   return row.value
 }

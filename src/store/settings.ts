@@ -1,4 +1,4 @@
-import type { Db } from './client.ts'
+import type { Db, Tx } from './client.ts'
 import type { Write } from './transaction.ts'
 
 /** The installation's own values. */
@@ -8,10 +8,13 @@ export async function getSetting(db: Db, name: string): Promise<string | null> {
 }
 
 export async function setSetting(store: { write: Write }, name: string, value: string): Promise<void> {
+  await store.write((tx) => setSettingIn(tx, name, value))
+}
+
+/** As setSetting, together with what it goes with. */
+export async function setSettingIn(tx: Tx, name: string, value: string): Promise<void> {
   const updatedAt = new Date()
-  await store.write((tx) =>
-    tx.setting.upsert({ where: { name }, create: { name, value, updatedAt }, update: { value, updatedAt } }),
-  )
+  await tx.setting.upsert({ where: { name }, create: { name, value, updatedAt }, update: { value, updatedAt } })
 }
 
 /** The value that stands there afterwards: somebody else's, if it was first. */

@@ -26,6 +26,8 @@ export type SpaceRecord = {
   archived: boolean
   /** Why nothing can be written there, or null. */
   problem: string | null
+  /** Since when the space is cut off: what is bound there from then on starts disabled. */
+  disabledAt: Date | null
   seenAt: Date
   createdAt: Date
   updatedAt: Date
@@ -178,11 +180,12 @@ function isSame(row: Space, values: ReturnType<typeof valuesOf>): boolean {
   )
 }
 
-/** The platform of that kind that has one of these spaces already; null when none has. */
+/** The platform of that kind, another one than `exceptId`, that has one of these spaces already; null when none has. */
 export async function findPlatformOfSpaces(
   store: Store,
   kind: PlatformKind,
   remoteIds: readonly string[],
+  exceptId: string | null = null,
 ): Promise<PlatformRecord | null> {
   const rows = await readInChunks(remoteIds, (chunk) =>
     store.db.space.findMany({ where: { remoteId: { in: chunk } }, select: { platformId: true } }),
@@ -191,5 +194,5 @@ export async function findPlatformOfSpaces(
     store,
     rows.map((row) => row.platformId),
   )
-  return platforms.find((platform) => platform.kind === kind) ?? null
+  return platforms.find((platform) => platform.kind === kind && platform.id !== exceptId) ?? null
 }

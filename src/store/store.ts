@@ -1,18 +1,19 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Config, ConfigError, type Secrets } from '../config.ts'
-import { type KeyFile, readKeyFile, readOrMakeKeyFile } from '../crypto/key-file.ts'
-import { createKeyring, deriveKey } from '../crypto/keyring.ts'
-import { createSealer, SealError, type Sealer } from '../crypto/sealer.ts'
+import { readOrMakeKeyFile } from '../crypto/key-file.ts'
+import { deriveKey } from '../crypto/keyring.ts'
+import type { Sealer } from '../crypto/sealer.ts'
 import { mintToken } from '../domain/token.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { ensureAdminKey } from './api-keys.ts'
 import { type Db, type Engine, type OpenClient, openMysqlClient, openSqliteClient, sqlitePath } from './client.ts'
+import { logKeyFile, openPepper, openSealer } from './keys.ts'
 import { migrateMysql, migrateSqlite } from './migrate.ts'
 import { lockSqliteFile } from './process-lock.ts'
-import { getSetting, putSettingIfAbsent, setSetting } from './settings.ts'
+import { refuseHalfRestored } from './restoring.ts'
 import { createWrite, type Write } from './transaction.ts'
 
 export type { Db, Tx } from './client.ts'
@@ -57,6 +58,7 @@ export async function openStore({ config, secrets, logger }: StoreOptions): Prom
   try {
     const write = createWrite(client, (error) => logger.error({ err: error }, 'a listener of the store failed'))
     const base = { db: client.reader, write }
+    await refuseHalfRestored(base.db)
     const sealer = await openSealer(base, config, secrets, logger)
     const pepper = await openPepper(base, sealer)
     const tokenKey = deriveKey(pepper, 'token hash')
@@ -112,68 +114,6 @@ async function openClient(databaseUrl: string): Promise<{ client: OpenClient; re
   }
 }
 
-type Base = { db: Db; write: Write }
-
-const CANARY = { table: 'Setting', column: 'value', rowId: 'keyCanary' }
-const CANARY_TEXT = 'toolferry'
-const PEPPER = { table: 'Setting', column: 'value', rowId: 'pepper' }
-
-/** The canary tells a wrong master key before anything is sealed with it. Values of a retired key are sealed anew. */
-async function openSealer(
-  base: Base,
-  config: StoreOptions['config'],
-  secrets: StoreOptions['secrets'],
-  logger: Logger,
-): Promise<Sealer> {
-  const canary = await getSetting(base.db, CANARY.rowId)
-  const masterKey = secrets.masterKey ?? (await embeddedMasterKey(config, canary !== null, logger))
-  const sealer = createSealer(createKeyring(masterKey, secrets.retiredMasterKeys))
-  const known = canary ?? (await putSettingIfAbsent(base, CANARY.rowId, sealer.seal(CANARY, CANARY_TEXT)))
-  try {
-    sealer.open(CANARY, known)
-  } catch (error) {
-    if (!(error instanceof SealError)) throw error
-    throw new ConfigError(
-      secrets.masterKey === null
-        ? `${masterKeyPath(config)} is not the master key that this database was sealed with. Put the right file back.`
-        : 'TOOLFERRY_MASTER_KEY is not the key that this database was sealed with. Give the right one; after a change of keys, also give the former one in TOOLFERRY_RETIRED_MASTER_KEYS.',
-    )
-  }
-  if (sealer.isStale(known)) await setSetting(base, CANARY.rowId, sealer.seal(CANARY, CANARY_TEXT))
-  return sealer
-}
-
-async function openPepper(base: Base, sealer: Sealer): Promise<Buffer> {
-  const sealed =
-    (await getSetting(base.db, PEPPER.rowId)) ??
-    (await putSettingIfAbsent(base, PEPPER.rowId, sealer.seal(PEPPER, randomBytes(32).toString('base64'))))
-  const text = sealer.open(PEPPER, sealed)
-  if (sealer.isStale(sealed)) await setSetting(base, PEPPER.rowId, sealer.seal(PEPPER, text))
-  return Buffer.from(text, 'base64')
-}
-
-async function embeddedMasterKey(
-  config: StoreOptions['config'],
-  sealedBefore: boolean,
-  logger: Logger,
-): Promise<Buffer> {
-  const path = masterKeyPath(config)
-  if (!config.databaseUrl.startsWith('file:')) throw new ConfigError('A MySQL store needs TOOLFERRY_MASTER_KEY.')
-  // Never a new key for a database that has secrets: it would stand where the right one is to be put back.
-  const file = sealedBefore
-    ? await readKeyFile(path)
-    : await readOrMakeKeyFile(path, () => randomBytes(32).toString('base64'))
-  if (file === null) {
-    throw new ConfigError(
-      `The database has sealed secrets, but its master key ${path} is missing. Put the file back, or give the key in TOOLFERRY_MASTER_KEY.`,
-    )
-  }
-  logKeyFile(file, path, 'master key', logger)
-  const key = Buffer.from(file.text, 'base64')
-  if (key.length !== 32) throw new ConfigError(`${path} does not hold 32 bytes in base64. Put the right file back.`)
-  return key
-}
-
 async function embeddedAdminKey(config: StoreOptions['config'], logger: Logger): Promise<string> {
   if (!config.databaseUrl.startsWith('file:')) throw new ConfigError('A MySQL store needs TOOLFERRY_ADMIN_KEY.')
   const path = resolve(config.dataDir, 'admin.key')
@@ -182,13 +122,4 @@ async function embeddedAdminKey(config: StoreOptions['config'], logger: Logger):
   if (file.text.length < 32)
     throw new ConfigError(`${path} holds fewer than 32 characters. Delete the file to get a new key.`)
   return file.text
-}
-
-function masterKeyPath(config: StoreOptions['config']): string {
-  return resolve(config.dataDir, 'master.key')
-}
-
-function logKeyFile(file: KeyFile, path: string, what: string, logger: Logger): void {
-  if (file.created) logger.info({ path }, `the ${what} was made; it is in this file, which only its owner can read`)
-  if (file.permissionsCorrected) logger.warn({ path }, `others could read the ${what}; the permissions were corrected`)
 }

@@ -1,8 +1,9 @@
 import type { Tx } from './client.ts'
 import { type JsonObject, parseJson } from './columns.ts'
 import { NotFoundError } from './errors.ts'
+import { insertRowsIn } from './insert-rows.ts'
 import type { Store } from './store.ts'
-import { afterCommit, isMissing } from './transaction.ts'
+import { afterCommit } from './transaction.ts'
 
 /** What happened in a sync, in order. `data` holds ids, names, states and counts, never a secret. */
 export type SyncEventRecord = { syncId: string; seq: number; type: string; data: JsonObject; at: Date }
@@ -31,26 +32,29 @@ export async function appendSyncEventsIn(
   events: readonly NewSyncEvent[],
 ): Promise<number> {
   // The increment locks the sync's row: events of two processes get different numbers and become visible in order.
-  const row = await tx.sync
-    .update({ where: { id: syncId }, data: { eventSeq: { increment: events.length } }, select: { eventSeq: true } })
-    .catch((error: unknown) => {
-      throw isMissing(error) ? new NotFoundError('The sync') : error
-    })
-  const first = row.eventSeq - events.length + 1
+  const changed = await tx.$executeRawUnsafe(
+    'UPDATE `Sync` SET `eventSeq` = `eventSeq` + ? WHERE `id` = ?',
+    events.length,
+    syncId,
+  )
+  if (changed === 0) throw new NotFoundError('The sync')
+  const [row] = await tx.$queryRawUnsafe<{ eventSeq: number }[]>('SELECT `eventSeq` FROM `Sync` WHERE `id` = ?', syncId)
+  const last = Number(row?.eventSeq)
+  if (events.length === 0) return last
   const at = new Date()
-  if (events.length > 0) {
-    await tx.syncEvent.createMany({
-      data: events.map((event, index) => ({
-        syncId,
-        seq: first + index,
-        type: event.type,
-        data: JSON.stringify(event.data),
-        at,
-      })),
-    })
-    afterCommit(tx, () => store.emit.syncEvent(syncId, row.eventSeq))
-  }
-  return row.eventSeq
+  await insertRowsIn(
+    tx,
+    'SyncEvent',
+    events.map(({ type, data }, index) => ({
+      syncId,
+      seq: last - events.length + 1 + index,
+      type,
+      data: JSON.stringify(data),
+      at,
+    })),
+  )
+  afterCommit(tx, () => store.emit.syncEvent(syncId, last))
+  return last
 }
 
 /** The events after number `afterSeq`, at most `limit`, in order. */

@@ -1,4 +1,11 @@
-import { emptyCounts, TARGET_STATES, type TargetAction, type TargetCounts, type TargetState } from '../domain/states.ts'
+import {
+  emptyCounts,
+  OPEN_SYNC_STATES,
+  TARGET_STATES,
+  type TargetAction,
+  type TargetCounts,
+  type TargetState,
+} from '../domain/states.ts'
 import type { Db, Tx } from './client.ts'
 import {
   afterId,
@@ -15,7 +22,9 @@ import {
 } from './columns.ts'
 import { NotFoundError } from './errors.ts'
 import type { SyncTarget } from './generated/sqlite/client.ts'
+import { insertRowsIn } from './insert-rows.ts'
 import type { Store } from './store.ts'
+import { places, updateEachIn } from './update-each.ts'
 
 export type TargetRecord = {
   id: string
@@ -32,6 +41,10 @@ export type TargetRecord = {
   errorMessage: string | null
   /** What a person should know when it is not an error. */
   note: string | null
+  /** In a mirror: not in the selection, to be removed. */
+  removes: boolean
+  /** The foreign object in the way, of a conflict. */
+  conflict: TargetConflict | null
   startedAt: Date | null
   finishedAt: Date | null
   updatedAt: Date
@@ -39,7 +52,9 @@ export type TargetRecord = {
 
 export type TargetView = TargetRecord & { spaceName: string | null; instanceName: string | null }
 
-export type NewTarget = { spaceId: string; instanceId: string; bindingId: string | null }
+export type TargetConflict = { remoteId: string; name: string; because: string }
+
+export type NewTarget = { spaceId: string; instanceId: string; bindingId: string | null; removes?: boolean }
 
 export type FinalTargetState = Exclude<TargetState, 'pending' | 'running'>
 export type TargetFailure = { type: string; message: string }
@@ -53,7 +68,11 @@ export type PlannedTarget = {
   state: TargetState
   error?: TargetFailure | null
   note?: string | null
+  conflict?: TargetConflict | null
 }
+
+/** Rows that are looked for together when a run ends. */
+const ENDED_AT_ONCE = 2_000
 
 /** The selection as rows, in chunks. Those that are there already stay as they are. */
 export async function createTargets(store: Store, syncId: string, targets: readonly NewTarget[]): Promise<void> {
@@ -73,9 +92,11 @@ export async function createTargets(store: Store, syncId: string, targets: reado
           const key = `${target.spaceId} ${target.instanceId}`
           if (known.has(key)) continue
           known.add(key)
-          missing.push({ id: ids[index] ?? '', syncId, ...target, state: 'pending', updatedAt: now })
+          const { spaceId, instanceId, bindingId, removes = false } = target
+          const cell = { spaceId, instanceId, bindingId, removes }
+          missing.push({ id: ids[index] ?? '', syncId, ...cell, state: 'pending', updatedAt: now })
         }
-        if (missing.length > 0) await tx.syncTarget.createMany({ data: missing })
+        await insertRowsIn(tx, 'SyncTarget', missing)
       },
       { retryUnique: true },
     )
@@ -90,6 +111,16 @@ export async function listTargetsForSpace(store: Store, syncId: string, spaceId:
 export async function getTarget(store: Store, id: string): Promise<TargetRecord | null> {
   const row = await store.db.syncTarget.findUnique({ where: { id } })
   return row === null ? null : toTarget(row)
+}
+
+/** Whether an open run of the platform still has something to do for this binding. */
+export async function hasOpenTarget(store: Store, platformId: string, bindingId: string): Promise<boolean> {
+  const runs = await store.db.sync.findMany({
+    where: { platformId, state: { in: [...OPEN_SYNC_STATES] }, dryRun: false },
+    select: { id: true },
+  })
+  const syncId = { in: runs.map((run) => run.id) }
+  return (await store.db.syncTarget.count({ where: { syncId, bindingId, state: { in: ['pending', 'running'] } } })) > 0
 }
 
 /** With names, in the order in which they were made. */
@@ -119,18 +150,6 @@ export async function listTargets(
   return { items: await withNames(store.db, page.items), nextCursor: page.nextCursor }
 }
 
-/** The cells of one instance in a run. */
-export async function listTargetsOfInstance(
-  store: Store,
-  syncId: string,
-  instanceId: string,
-): Promise<(NewTarget & { id: string })[]> {
-  return store.db.syncTarget.findMany({
-    where: { syncId, instanceId },
-    select: { id: true, spaceId: true, instanceId: true, bindingId: true },
-  })
-}
-
 /** The cells of a run in the given states, for starting another run with just these. */
 export async function listTargetCells(
   store: Store,
@@ -139,79 +158,54 @@ export async function listTargetCells(
 ): Promise<NewTarget[]> {
   return store.db.syncTarget.findMany({
     where: { syncId, state: { in: [...states] } },
-    select: { spaceId: true, instanceId: true, bindingId: true },
+    select: { spaceId: true, instanceId: true, bindingId: true, removes: true },
     orderBy: { id: 'asc' },
   })
 }
 
-/** Deletes the rows of unchanged targets: of a closed run whose counts say how many there were. */
-export async function dropUnchangedTargets(store: Store, syncId: string): Promise<void> {
-  await store.write((tx) => tx.syncTarget.deleteMany({ where: { syncId, state: 'unchanged' } }))
-}
-
 /** Records the plan. A target that has ended already is not planned again; a skipped one is, since it may be enabled by now. */
 export async function recordPlan(store: Store, planned: readonly PlannedTarget[]): Promise<void> {
-  for (const chunk of chunksOf(planned)) {
-    const now = new Date()
-    // Many targets have the same plan, first of all "unchanged": those are one statement.
-    const alike = new Map<string, { ids: string[]; plan: PlannedTarget }>()
-    for (const plan of chunk) {
-      const { id, ...rest } = plan
-      const key = JSON.stringify(rest)
-      const group = alike.get(key)
-      if (group === undefined) alike.set(key, { ids: [id], plan })
-      else group.ids.push(id)
-    }
-    await store.write(async (tx) => {
-      for (const { ids, plan } of alike.values()) {
-        const { action, changes, state, error, note } = plan
-        await tx.syncTarget.updateMany({
-          where: { id: { in: ids }, state: { in: ['pending', 'running', 'skipped'] } },
-          data: {
-            action,
-            changes: jsonOrNull(changes),
-            state,
-            ...failureColumns(error ?? null),
-            note: note ?? null,
-            finishedAt: state === 'pending' || state === 'running' ? null : now,
-            updatedAt: now,
-          },
-        })
-      }
-    })
+  const now = new Date()
+  const rows = planned.map(({ id, action, changes, state, error, note, conflict }) => ({
+    key: id,
+    values: {
+      action,
+      changes: jsonOrNull(changes),
+      state,
+      ...failureColumns(error ?? null),
+      note: note ?? null,
+      conflict: jsonOrNull(conflict),
+      finishedAt: state === 'pending' || state === 'running' ? null : now,
+      updatedAt: now,
+    },
+  }))
+  for (const chunk of chunksOf(rows)) {
+    await store.write((tx) =>
+      updateEachIn(tx, { name: 'SyncTarget', key: 'id' }, chunk, ['pending', 'running', 'skipped']),
+    )
   }
 }
 
 /** One more attempt. False when the target has ended already (skipped by a signal, for example). */
 export async function startTarget(store: Store, id: string): Promise<boolean> {
-  const now = new Date()
-  return store.write(async (tx) => {
-    await tx.syncTarget.updateMany({ where: { id, startedAt: null }, data: { startedAt: now } })
-    return (await startTargetsIn(tx, [{ id, startedAt: now }])).size > 0
-  })
+  return store.write(async (tx) => (await startTargetsIn(tx, [id])).size > 0)
 }
 
-/** As startTarget, of targets that were read before: `startedAt` as it was then. Answers the ids of those that were started. */
-export async function startTargetsIn(
-  tx: Tx,
-  seen: readonly Pick<TargetRecord, 'id' | 'startedAt'>[],
-): Promise<Set<string>> {
-  const started = new Set<string>()
+/** As startTarget, of many. Answers the ids of those that were started. */
+export async function startTargetsIn(tx: Tx, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
   const now = new Date()
-  for (const first of [true, false]) {
-    const ids = seen.filter(({ startedAt }) => (startedAt === null) === first).map(({ id }) => id)
-    if (ids.length === 0) continue
-    const { count } = await tx.syncTarget.updateMany({
-      where: { id: { in: ids }, state: { in: ['pending', 'running'] } },
-      data: { state: 'running', attempts: { increment: 1 }, updatedAt: now, ...(first ? { startedAt: now } : {}) },
-    })
-    const rows =
-      count === ids.length
-        ? ids.map((id) => ({ id }))
-        : await tx.syncTarget.findMany({ where: { id: { in: ids }, state: 'running' }, select: { id: true } })
-    for (const { id } of rows) started.add(id)
-  }
-  return started
+  // By hand: this, and what is beside it in a group of writes, is what a run does most.
+  const count = await tx.$executeRawUnsafe(
+    `UPDATE \`SyncTarget\` SET \`state\` = 'running', \`attempts\` = \`attempts\` + 1, \`updatedAt\` = ?,
+       \`startedAt\` = COALESCE(\`startedAt\`, ?) WHERE \`id\` IN (${places(ids)}) AND \`state\` IN ('pending', 'running')`,
+    now,
+    now,
+    ...ids,
+  )
+  if (count === ids.length) return new Set(ids)
+  const rows = await tx.syncTarget.findMany({ where: { id: { in: [...ids] }, state: 'running' }, select: { id: true } })
+  return new Set(rows.map(({ id }) => id))
 }
 
 /** Back to `pending`: this attempt failed, another will come. The error is shown until then. */
@@ -264,14 +258,18 @@ export async function finishTargetsIn(
   note: string | null,
 ): Promise<void> {
   const now = new Date()
-  const changed = await tx.syncTarget.updateMany({
-    where: { id: { in: [...ids] } },
-    data: { state, ...failureColumns(null), note, finishedAt: now, updatedAt: now },
-  })
-  if (changed.count < ids.length) throw new NotFoundError('The target')
+  const changed = await tx.$executeRawUnsafe(
+    `UPDATE \`SyncTarget\` SET \`state\` = ?, \`errorType\` = NULL, \`errorMessage\` = NULL, \`note\` = ?, \`finishedAt\` = ?,
+       \`updatedAt\` = ? WHERE \`id\` IN (${places(ids)})`,
+    ...[state, note, now, now, ...ids],
+  )
+  if (changed < ids.length) throw new NotFoundError('The target')
 }
 
-/** Ends those of the run's targets that have not ended: all, or of a space, or of an instance, or some. Answers how many. */
+/**
+ * Ends those of the run's targets that have not ended: all, or of a space, or of an instance, or some. Answers how many. In short
+ * transactions: a run may have a hundred thousand of them, and what has ended meanwhile stays as it ended.
+ */
 export async function finishOpenTargets(
   store: Store,
   syncId: string,
@@ -281,34 +279,42 @@ export async function finishOpenTargets(
   note?: string | null,
 ): Promise<number> {
   const now = new Date()
+  const open = { syncId, state: { in: ['pending', 'running'] } }
+  const data = {
+    state,
+    ...failureColumns(error),
+    ...(note === undefined ? {} : { note }),
+    finishedAt: now,
+    updatedAt: now,
+  }
+  const where = {
+    ...open,
+    ...(which.spaceId === undefined ? {} : { spaceId: which.spaceId }),
+    ...(which.instanceId === undefined ? {} : { instanceId: which.instanceId }),
+  }
   const filters = [
     ...chunksOf(which.bindingIds ?? []).map((ids) => ({ bindingId: { in: ids } })),
     ...chunksOf(which.targetIds ?? []).map((ids) => ({ id: { in: ids } })),
     ...(which.bindingIds === undefined && which.targetIds === undefined ? [{}] : []),
   ]
-  return store.write(async (tx: Tx) => {
-    let count = 0
-    for (const filter of filters) {
-      const changed = await tx.syncTarget.updateMany({
-        where: {
-          syncId,
-          state: { in: ['pending', 'running'] },
-          ...(which.spaceId === undefined ? {} : { spaceId: which.spaceId }),
-          ...(which.instanceId === undefined ? {} : { instanceId: which.instanceId }),
-          ...filter,
-        },
-        data: {
-          state,
-          ...failureColumns(error),
-          ...(note === undefined ? {} : { note }),
-          finishedAt: now,
-          updatedAt: now,
-        },
+  let count = 0
+  for (const filter of filters) {
+    for (;;) {
+      // Those that were ended are no longer found, so this comes to an end.
+      const rows = await store.db.syncTarget.findMany({
+        where: { AND: [where, filter] },
+        select: { id: true },
+        take: ENDED_AT_ONCE,
       })
-      count += changed.count
+      for (const chunk of chunksOf(rows)) {
+        const ids = chunk.map(({ id }) => id)
+        count += (await store.write((tx) => tx.syncTarget.updateMany({ where: { ...open, id: { in: ids } }, data })))
+          .count
+      }
+      if (rows.length < ENDED_AT_ONCE) break
     }
-    return count
-  })
+  }
+  return count
 }
 
 /** Targets by state: of the run, or of one of its spaces. */
@@ -368,6 +374,7 @@ function toTarget(row: SyncTarget): TargetRecord {
     action: row.action as TargetAction | null,
     state: toState(row.state),
     changes: parseJsonOrNull<unknown[]>(row.changes),
+    conflict: parseJsonOrNull<TargetConflict>(row.conflict),
   }
 }
 

@@ -1,6 +1,6 @@
 import { newId } from '../domain/ids.ts'
 import {
-  CLOSED_SYNC_STATES,
+  type CLOSED_SYNC_STATES,
   emptyCounts,
   OPEN_SYNC_STATES,
   type SyncPhase,
@@ -15,13 +15,31 @@ import type { Sync } from './generated/sqlite/client.ts'
 import { findIdempotentSync, type Idempotency, rememberIdempotentSync } from './idempotency.ts'
 import type { Headers } from './instances.ts'
 import { bumpRevision } from './revision.ts'
+import { tellOfEnd, tellOfWaiting } from './run-notices.ts'
 import type { Store } from './store.ts'
 import { setCustomTokenIn } from './tokens.ts'
 import { isUniqueViolation } from './transaction.ts'
 
 export type SyncAction = 'sync' | 'remove'
 export type WritePolicy = 'upsert-only' | 'create-only' | 'mirror'
-export type Selection = { instanceIds: string[]; spaceIds: string[] | 'all' }
+export type Selection = {
+  instanceIds: string[]
+  spaceIds: string[] | 'all'
+  /** The run replaces tokens, too. */
+  rotate?: Rotation
+}
+
+/** Which tokens a run replaces. Without a profile the run is about those alone, and about nothing else of its selection. */
+export type Rotation = {
+  /** By age: tokens of ours only; the admin's own are left to the admin. */
+  by: 'hand' | 'age'
+  /** ISO time: tokens made before it are replaced. null: none is; the admin's own took its place when the run was made. */
+  before: string | null
+  /** Only these bindings of the selection. */
+  bindingIds?: string[]
+  /** For the tokens that are replaced; absent: as the installation says. 0: they end as soon as the platform holds the new one. */
+  graceSeconds?: number
+}
 
 /** What the admin decides for one cell while starting a run. Absent: unchanged. */
 export type CellAuthorization = Cell & {
@@ -44,6 +62,8 @@ export type SyncRecord = {
   writePolicy: WritePolicy
   dryRun: boolean
   acceptWarnings: boolean
+  /** A mirror may remove more than half of what stands there. */
+  confirmPrune: boolean
   retryOf: string | null
   planOf: string | null
   workflowId: string
@@ -72,6 +92,7 @@ export type NewSync = {
   writePolicy?: WritePolicy
   dryRun?: boolean
   acceptWarnings?: boolean
+  confirmPrune?: boolean
   retryOf?: string | null
   planOf?: string | null
   /** Default `sync-<id>`. A second Sync of the same workflow is the first one. */
@@ -146,6 +167,14 @@ export async function listOpenSyncs(store: Store, filter: { platformId?: string 
   return rows.map(toSync)
 }
 
+/** The runs whose workflow has this name, or this name and a number after it. */
+export async function listSyncsOfWorkflow(store: Store, workflowId: string): Promise<SyncRecord[]> {
+  const rows = await store.db.sync.findMany({
+    where: { OR: [{ workflowId }, { workflowId: { startsWith: `${workflowId}-` } }] },
+  })
+  return rows.map(toSync)
+}
+
 /** The run of a profile that is still going on, or null. */
 export async function findOpenSyncOfProfile(store: Store, profileId: string): Promise<SyncRecord | null> {
   const row = await store.db.sync.findFirst({ where: { state: OPEN, profileId } })
@@ -175,7 +204,7 @@ export type SyncProgress = {
   startedAt?: Date
 }
 
-/** False, and nothing changed, when the run is closed or unknown. The first `running` sets its start. */
+/** False, and nothing changed, when the run is closed or unknown. The first `running` sets its start; a run that begins to wait is told of. */
 export async function updateSync(store: Store, id: string, progress: SyncProgress): Promise<boolean> {
   const { counts, warnings, ...plain } = progress
   return store.write(async (tx) => {
@@ -185,6 +214,8 @@ export async function updateSync(store: Store, id: string, progress: SyncProgres
         data: { startedAt: progress.startedAt ?? new Date() },
       })
     }
+    const waits = progress.state === 'waiting_for_credential'
+    const before = waits ? await tx.sync.findUnique({ where: { id }, select: { state: true } }) : null
     const changed = await tx.sync.updateMany({
       where: { id, state: OPEN },
       data: {
@@ -193,6 +224,7 @@ export async function updateSync(store: Store, id: string, progress: SyncProgres
         ...(warnings === undefined ? {} : { warnings: JSON.stringify(warnings) }),
       },
     })
+    if (waits && changed.count > 0 && before?.state !== progress.state) await tellOfWaiting(tx, id)
     return changed.count > 0
   })
 }
@@ -222,7 +254,7 @@ export async function addSyncWarnings(store: Store, id: string, warnings: readon
   })
 }
 
-/** Closes the run. False when it was closed before: then it stands as it was closed. */
+/** Closes the run, and tells of it. False when it was closed before: then it stands as it was closed. */
 export async function finishSync(
   store: Store,
   id: string,
@@ -233,8 +265,8 @@ export async function finishSync(
     errorMessage?: string | null
   },
 ): Promise<boolean> {
-  const changed = await store.write((tx) =>
-    tx.sync.updateMany({
+  return await store.write(async (tx) => {
+    const changed = await tx.sync.updateMany({
       where: { id, state: OPEN },
       data: {
         state: outcome.state,
@@ -245,9 +277,10 @@ export async function finishSync(
           outcome.errorMessage === undefined || outcome.errorMessage === null ? null : clip(outcome.errorMessage, 4000),
         finishedAt: new Date(),
       },
-    }),
-  )
-  return changed.count > 0
+    })
+    if (changed.count > 0) await tellOfEnd(tx, id)
+    return changed.count > 0
+  })
 }
 
 /** What the admin wants of the open run. False when it is closed. */
@@ -271,25 +304,8 @@ export async function countSyncs(store: Store): Promise<Partial<Record<SyncState
   return Object.fromEntries(groups.map((group) => [group.state, group._count._all]))
 }
 
-/** Deletes closed runs finished before `before`, with their targets and events; at most `limit` of them. */
-export async function purgeSyncs(store: Store, before: Date, limit = 50): Promise<number> {
-  const rows = await store.db.sync.findMany({
-    where: { state: { in: [...CLOSED_SYNC_STATES] }, finishedAt: { lt: before } },
-    select: { id: true },
-    take: limit,
-  })
-  for (const { id } of rows) {
-    await store.write(async (tx) => {
-      await tx.syncTarget.deleteMany({ where: { syncId: id } })
-      await tx.syncEvent.deleteMany({ where: { syncId: id } })
-      await tx.idempotencyKey.deleteMany({ where: { syncId: id } })
-      await tx.sync.deleteMany({ where: { id } })
-    })
-  }
-  return rows.length
-}
-
-async function createSyncIn(
+/** As createSync, inside a transaction. */
+export async function createSyncIn(
   store: Store,
   tx: Tx,
   input: NewSync,
@@ -300,7 +316,8 @@ async function createSyncIn(
   const id = newId()
   const authorizations = input.authorizations ?? []
   const dryRun = input.dryRun ?? false
-  if (!dryRun && authorizations.length > 0) await applyAuthorizations(store, tx, authorizations)
+  const graceSeconds = input.selection.rotate?.graceSeconds ?? null
+  if (!dryRun && authorizations.length > 0) await applyAuthorizations(store, tx, authorizations, { graceSeconds })
   const row = await tx.sync.create({
     data: {
       id,
@@ -318,6 +335,7 @@ async function createSyncIn(
       writePolicy: input.writePolicy ?? 'upsert-only',
       dryRun,
       acceptWarnings: input.acceptWarnings ?? false,
+      confirmPrune: input.confirmPrune ?? false,
       retryOf: input.retryOf ?? null,
       planOf: input.planOf ?? null,
       workflowId: input.workflowId ?? ownWorkflowId(id),
@@ -337,7 +355,12 @@ async function findEarlier(tx: Tx, workflowId: string | null, idempotency: Idemp
   return workflowId === null ? null : tx.sync.findUnique({ where: { workflowId } })
 }
 
-async function applyAuthorizations(store: Store, tx: Tx, authorizations: readonly CellAuthorization[]): Promise<void> {
+async function applyAuthorizations(
+  store: Store,
+  tx: Tx,
+  authorizations: readonly CellAuthorization[],
+  options: { graceSeconds: number | null },
+): Promise<void> {
   const revision = await bumpRevision(store, tx)
   const bindings = await ensureBindingsIn(store, tx, revision, authorizations)
   const idOf = new Map(bindings.map((binding) => [`${binding.instanceId} ${binding.spaceId}`, binding.id]))
@@ -347,7 +370,7 @@ async function applyAuthorizations(store: Store, tx: Tx, authorizations: readonl
     if (Object.values(patch).some((value) => value !== undefined)) {
       await updateBindingIn(store, tx, revision, bindingId, null, patch)
     }
-    if (token !== undefined) await setCustomTokenIn(store, tx, revision, bindingId, token, {})
+    if (token !== undefined) await setCustomTokenIn(store, tx, revision, bindingId, token, options)
   }
 }
 
@@ -356,7 +379,7 @@ function ownWorkflowId(syncId: string): string {
   return `sync-${syncId}`
 }
 
-function toSync(row: Sync): SyncRecord {
+export function toSync(row: Sync): SyncRecord {
   const { sealedAuthorizations, selection, counts, warnings, ...rest } = row
   return {
     ...rest,

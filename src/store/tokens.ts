@@ -5,6 +5,7 @@ import type { Db, Tx } from './client.ts'
 import { chunksOf, parseJson, readInChunks } from './columns.ts'
 import { NotFoundError, TokenInUseError } from './errors.ts'
 import type { GatewayToken } from './generated/sqlite/client.ts'
+import { insertRowsIn } from './insert-rows.ts'
 import type { Headers } from './instances.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
@@ -27,6 +28,12 @@ export type TokenRecord = {
   provenAt: Date | null
   expiresAt: Date | null
   lastUsedAt: Date | null
+  /** When another one took its place. */
+  retiringAt: Date | null
+  /** When its platform was seen to hold the one that took its place. */
+  supersededAt: Date | null
+  /** How long it must have gone unused before it ends; null: as the installation says. */
+  graceSeconds: number | null
   revision: number
   createdAt: Date
   revokedAt: Date | null
@@ -35,7 +42,11 @@ export type TokenRecord = {
 /** A token with its value in the clear. */
 export type OpenedToken = TokenRecord & { secret: string }
 
-export type TokenOptions = { expiresAt?: Date | null }
+export type TokenOptions = {
+  expiresAt?: Date | null
+  /** For the token whose place it takes; null: as the installation says. */
+  graceSeconds?: number | null
+}
 
 const TABLE = 'GatewayToken'
 
@@ -58,7 +69,7 @@ export async function mintTokensFor(store: Store, bindingIds: readonly string[])
       // First, since its row is the lock: of two runs that mint for the same bindings at once, the second sees what the first made.
       const revision = await bumpRevision(store, tx)
       const active = await activeRows(tx, chunk)
-      const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openRow(store, row) }))
+      const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openTokenRow(store, row) }))
       const lacking = chunk.filter((id) => !active.has(id))
       if (lacking.length === 0) return kept
       const bindings = await tx.binding.findMany({
@@ -68,9 +79,13 @@ export async function mintTokensFor(store: Store, bindingIds: readonly string[])
       if (bindings.length < new Set(lacking).size) throw new NotFoundError('The binding')
       const made = bindings.map((binding) => {
         const secret = mintToken('tfg')
-        return { row: newRow(store, binding, secret, { origin: 'minted', revision }), secret }
+        return { row: newTokenRow(store, binding, secret, { origin: 'minted', revision }), secret }
       })
-      await tx.gatewayToken.createMany({ data: made.map(({ row }) => row) })
+      await insertRowsIn(
+        tx,
+        'GatewayToken',
+        made.map(({ row }) => row),
+      )
       return [...kept, ...made.map(({ row, secret }) => ({ ...toToken(row), secret }))]
     })
     for (const token of tokens) if (token.bindingId !== null) minted.set(token.bindingId, token)
@@ -115,12 +130,18 @@ export async function setCustomTokenIn(
   const same = await tx.gatewayToken.findUnique({ where: { lookupHash: store.tokenHash(secret) } })
   if (same === null) return placeToken(store, tx, bindingId, secret, { ...options, origin: 'custom', revision })
   if (same.bindingId !== bindingId) throw new TokenInUseError()
-  if (same.state !== 'active') await retireActive(tx, bindingId, revision)
+  const returns = same.state !== 'active'
+  if (returns) await retireActiveIn(tx, [bindingId], revision, options.graceSeconds ?? null)
   const row = await tx.gatewayToken.update({
     where: { id: same.id },
     data: {
       state: 'active',
       revokedAt: null,
+      retiringAt: null,
+      supersededAt: null,
+      graceSeconds: null,
+      // One that comes back is proven anew.
+      ...(returns ? { provenAt: null } : {}),
       ...(options.expiresAt === undefined ? {} : { expiresAt: options.expiresAt }),
       revision,
     },
@@ -144,27 +165,19 @@ export async function activeTokens(
 /** As activeTokens, with the values in the clear. */
 export async function openActiveTokens(store: Store, bindingIds: readonly string[]): Promise<Map<string, OpenedToken>> {
   const rows = await activeRows(store.db, bindingIds)
-  return new Map([...rows].map(([id, row]) => [id, { ...toToken(row), secret: openRow(store, row) }]))
+  return new Map([...rows].map(([id, row]) => [id, { ...toToken(row), secret: openTokenRow(store, row) }]))
 }
 
 /** The token's value in the clear. Throws NotFoundError. */
 export async function openToken(store: Store, tokenId: string): Promise<string> {
   const row = await store.db.gatewayToken.findUnique({ where: { id: tokenId } })
   if (row === null) throw new NotFoundError('The token')
-  return openRow(store, row)
+  return openTokenRow(store, row)
 }
 
 /** Every token the binding ever had, the newest first. */
 export async function listTokensOfBinding(store: Store, bindingId: string): Promise<TokenRecord[]> {
   return (await store.db.gatewayToken.findMany({ where: { bindingId }, orderBy: { id: 'desc' } })).map(toToken)
-}
-
-/** Of these bindings: former tokens that are still good. */
-export async function listRetiringTokens(store: Store, bindingIds: readonly string[]): Promise<TokenRecord[]> {
-  const rows = await readInChunks(bindingIds, (chunk) =>
-    store.db.gatewayToken.findMany({ where: { bindingId: { in: chunk }, state: 'retiring' } }),
-  )
-  return rows.map(toToken)
 }
 
 /** A real MCP handshake through the gateway has succeeded with these. */
@@ -183,11 +196,6 @@ export async function revokeTokens(store: Store, tokenIds: readonly string[]): P
   return setState(store, tokenIds, { not: 'revoked' }, { state: 'revoked', revokedAt: new Date() })
 }
 
-/** Still good, but not for new writes: the platform gets the binding's active one. */
-export async function retireTokens(store: Store, tokenIds: readonly string[]): Promise<number | null> {
-  return setState(store, tokenIds, 'active', { state: 'retiring' })
-}
-
 /** Changes when a token ends; null: never. */
 export async function setTokenExpiry(store: Store, tokenId: string, expiresAt: Date | null): Promise<number> {
   return store.write(async (tx) => {
@@ -196,20 +204,6 @@ export async function setTokenExpiry(store: Store, tokenId: string, expiresAt: D
     if (changed.count === 0) throw new NotFoundError('The token')
     return revision
   })
-}
-
-/** Notes when tokens were used last; an earlier time never replaces a later one. The gateway need not see it. */
-export async function touchTokens(store: Store, uses: readonly { tokenId: string; at: Date }[]): Promise<void> {
-  for (const chunk of chunksOf(uses)) {
-    await store.write(async (tx) => {
-      for (const { tokenId, at } of chunk) {
-        await tx.gatewayToken.updateMany({
-          where: { id: tokenId, OR: [{ lastUsedAt: null }, { lastUsedAt: { lt: at } }] },
-          data: { lastUsedAt: at },
-        })
-      }
-    })
-  }
 }
 
 export function sealToken(store: Pick<Store, 'sealer'>, id: string, secret: string): string {
@@ -260,12 +254,13 @@ async function placeToken(
 ): Promise<OpenedToken> {
   const binding = await tx.binding.findUnique({ where: { id: bindingId } })
   if (binding === null) throw new NotFoundError('The binding')
-  await retireActive(tx, bindingId, options.revision)
-  const row = await tx.gatewayToken.create({ data: newRow(store, binding, secret, options) })
+  await retireActiveIn(tx, [bindingId], options.revision, options.graceSeconds ?? null)
+  const row = await tx.gatewayToken.create({ data: newTokenRow(store, binding, secret, options) })
   return { ...toToken(row), secret }
 }
 
-function newRow(
+/** Not in the store yet. */
+export function newTokenRow(
   store: Store,
   binding: { id: string; instanceId: string },
   secret: string,
@@ -286,17 +281,31 @@ function newRow(
     provenAt: null,
     expiresAt: options.expiresAt ?? null,
     lastUsedAt: null,
+    retiringAt: null,
+    supersededAt: null,
+    graceSeconds: null,
+    told: null,
     revision: options.revision,
     createdAt: new Date(),
     revokedAt: null,
   }
 }
 
-async function retireActive(tx: Tx, bindingId: string, revision: number): Promise<void> {
-  await tx.gatewayToken.updateMany({ where: { bindingId, state: 'active' }, data: { state: 'retiring', revision } })
+/** Still good, but not for new writes: its platform gets the binding's active one. */
+export async function retireActiveIn(
+  tx: Tx,
+  bindingIds: readonly string[],
+  revision: number,
+  graceSeconds: number | null,
+): Promise<void> {
+  await tx.gatewayToken.updateMany({
+    where: { bindingId: { in: [...bindingIds] }, state: 'active' },
+    data: { state: 'retiring', retiringAt: new Date(), graceSeconds, revision },
+  })
 }
 
-async function activeRows(db: Db, bindingIds: readonly string[]): Promise<Map<string, GatewayToken>> {
+/** The binding's active token as its row, by binding id. */
+export async function activeRows(db: Db, bindingIds: readonly string[]): Promise<Map<string, GatewayToken>> {
   const rows = await readInChunks(bindingIds, (chunk) =>
     db.gatewayToken.findMany({ where: { bindingId: { in: chunk }, state: 'active' }, orderBy: { id: 'asc' } }),
   )
@@ -305,7 +314,8 @@ async function activeRows(db: Db, bindingIds: readonly string[]): Promise<Map<st
   return byBinding
 }
 
-function openRow(store: Store, row: GatewayToken): string {
+/** The value in the clear of what was read with the row. */
+export function openTokenRow(store: Store, row: GatewayToken): string {
   return store.sealer.open({ table: TABLE, column: 'sealedToken', rowId: row.id }, row.sealedToken)
 }
 

@@ -77,9 +77,10 @@ function withoutValues(error: unknown): unknown {
   return new Error(`A query does not fit the schema. ${error.message.trimEnd().split('\n').at(-1) ?? ''}`)
 }
 
-/** Prisma's P2002. */
+/** Prisma's P2002, or what the driver says of a statement of our own (P2010). */
 export function isUniqueViolation(error: unknown): boolean {
-  return codeOf(error) === 'P2002'
+  const code = codeOf(error)
+  return code === 'P2002' || (code === 'P2010' && kindOf(error) === 'UniqueConstraintViolation')
 }
 
 /** Prisma's P2025: the row that was to be changed is not there. */
@@ -95,5 +96,13 @@ function isTransient(error: unknown): boolean {
 }
 
 function codeOf(error: unknown): unknown {
-  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  return memberOf(error, 'code')
+}
+
+function kindOf(error: unknown): unknown {
+  return memberOf(memberOf(memberOf(memberOf(error, 'meta'), 'driverAdapterError'), 'cause'), 'kind')
+}
+
+function memberOf(of: unknown, name: string): unknown {
+  return typeof of === 'object' && of !== null && name in of ? Reflect.get(of, name) : undefined
 }

@@ -16,11 +16,14 @@ const SECRET_KEYS = [
   'url',
 ]
 
+/** What was thrown goes under `err`: of an Error anywhere else, pino writes `{}`. */
+export type LogFields = { readonly [name: string]: unknown; error?: string }
+
 export type Logger = {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
+  debug(fields: LogFields, message: string): void
+  info(fields: LogFields, message: string): void
+  warn(fields: LogFields, message: string): void
+  error(fields: LogFields, message: string): void
   child(bindings: object): Logger
 }
 

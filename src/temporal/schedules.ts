@@ -7,7 +7,14 @@ import {
   type ScheduleSpec,
 } from '@temporalio/client'
 import { TypedSearchAttributes } from '@temporalio/common'
-import { CREDENTIAL_WATCH_WORKFLOW, SYNC_WORKFLOW, type SyncInput } from '../../workflows/messages.ts'
+import {
+  CREDENTIAL_WATCH_WORKFLOW,
+  HOUSEKEEPING_WORKFLOW,
+  SYNC_WORKFLOW,
+  type SyncInput,
+  TOKEN_WATCH_WORKFLOW,
+  TOOL_WATCH_WORKFLOW,
+} from '../../workflows/messages.ts'
 import type { Scheduler } from '../api/scheduler.ts'
 import type { ProfileSchedule } from '../domain/schedule.ts'
 import { allProfiles, type ProfileRecord } from '../store/profiles.ts'
@@ -29,6 +36,21 @@ export function scheduleIdOf(profileId: string): string {
 /** One an installation. Also the workflow id of its runs, to which Temporal appends the time. */
 export function watchScheduleIdOf(installation: string): string {
   return `credential-watch-${installation}`
+}
+
+/** One an installation, as the watch. */
+export function housekeepingScheduleIdOf(installation: string): string {
+  return `housekeeping-${installation}`
+}
+
+/** As watchScheduleIdOf: of the watch on tokens. */
+export function tokenWatchScheduleIdOf(installation: string): string {
+  return `token-watch-${installation}`
+}
+
+/** As watchScheduleIdOf: of the watch on MCP servers' tools. */
+export function toolWatchScheduleIdOf(installation: string): string {
+  return `tool-watch-${installation}`
 }
 
 /** Tells our schedules from those of another installation in the same namespace. */
@@ -80,18 +102,20 @@ export async function runSchedules(options: {
   store: Store
   link: () => TemporalLink | null
   taskQueue: string
+  /** 0: MCP servers are not asked. */
+  watchToolsSeconds: number
   logger: Logger
   signal: AbortSignal
   intervalMs?: number
 }): Promise<void> {
-  const { store, taskQueue, logger, signal, intervalMs = 10_000 } = options
+  const { store, taskQueue, watchToolsSeconds, logger, signal, intervalMs = 10_000 } = options
   const told = new Map<string, number>()
   while (!signal.aborted) {
     const link = options.link()
     try {
       if (link !== null) {
         await link.client.withDeadline(Date.now() + PASS_TIMEOUT_MS, () =>
-          reconcileSchedules(store, link, taskQueue, told),
+          reconcileSchedules(store, link, taskQueue, told, { watchToolsSeconds }),
         )
       }
     } catch (error) {
@@ -103,14 +127,16 @@ export async function runSchedules(options: {
 
 /**
  * One pass of the reconciler: what differs between the store's profiles and Temporal's schedules is made so in Temporal,
- * the credentials' watch is there, and schedules of profiles that are gone are deleted. `told`: the row versions that this process has told before (0 for the watch); an empty
- * one (at start-up) tells them all. Compares with what is there every time, so that a schedule deleted by hand comes back.
+ * the watches are there, and schedules of profiles that are gone are deleted. `told`: the row versions that this process has
+ * told before (0 for a watch); an empty one (at start-up) tells them all. Compares with what is there every time, so that a
+ * schedule deleted by hand comes back.
  */
 export async function reconcileSchedules(
   store: Store,
   link: TemporalLink,
   taskQueue: string,
   told: Map<string, number>,
+  options: { watchToolsSeconds: number } = { watchToolsSeconds: 300 },
 ): Promise<void> {
   const place = { taskQueue, installation: installationOf(store) }
   const there = new Map<string, boolean>()
@@ -132,16 +158,20 @@ export async function reconcileSchedules(
       troubles.push(error)
     }
   }
-  const watchId = watchScheduleIdOf(place.installation)
-  if (!told.has(watchId) || there.get(watchId) !== false) {
+  const watches = watchesOf(place.installation, options)
+  for (const watch of watches) {
+    if (told.has(watch.scheduleId) && there.get(watch.scheduleId) === false) continue
     try {
-      await putSchedule(link.client, watchId, place.installation, describeWatch(watchId, taskQueue))
-      told.set(watchId, 0)
+      await putSchedule(link.client, watch.scheduleId, place.installation, describeWatch(watch, taskQueue))
+      told.set(watch.scheduleId, 0)
     } catch (error) {
       troubles.push(error)
     }
   }
-  const known = new Set([watchId, ...profiles.map((profile) => scheduleIdOf(profile.id))])
+  const known = new Set([
+    ...watches.map(({ scheduleId }) => scheduleId),
+    ...profiles.map((profile) => scheduleIdOf(profile.id)),
+  ])
   for (const scheduleId of there.keys()) {
     if (!known.has(scheduleId)) await removeSchedule(link.client, scheduleId)
   }
@@ -168,17 +198,58 @@ async function putSchedule(client: Client, scheduleId: string, installation: str
   }
 }
 
-/** The credentials' watch: four times a day, so that the last day's warning comes in time. */
-function describeWatch(scheduleId: string, taskQueue: string) {
+type Watch = { scheduleId: string; workflowType: string; everyMs: number; jitterMs: number; summary: string }
+
+const MINUTE_MS = 60_000
+
+/** What every installation looks after on its own. */
+function watchesOf(installation: string, options: { watchToolsSeconds: number }): Watch[] {
+  const toolsEveryMs = options.watchToolsSeconds * 1000
+  const watches: Watch[] = [
+    {
+      scheduleId: watchScheduleIdOf(installation),
+      workflowType: CREDENTIAL_WATCH_WORKFLOW,
+      // Four times a day, so that the last day's warning comes in time.
+      everyMs: 360 * MINUTE_MS,
+      jitterMs: 10 * MINUTE_MS,
+      summary: 'Do the platforms’ credentials still hold?',
+    },
+    {
+      scheduleId: housekeepingScheduleIdOf(installation),
+      workflowType: HOUSEKEEPING_WORKFLOW,
+      // So that there is never much to do.
+      everyMs: 60 * MINUTE_MS,
+      jitterMs: 10 * MINUTE_MS,
+      summary: 'Tokens that end soon, and what has been kept long enough',
+    },
+    {
+      scheduleId: tokenWatchScheduleIdOf(installation),
+      workflowType: TOKEN_WATCH_WORKFLOW,
+      everyMs: 10 * MINUTE_MS,
+      jitterMs: MINUTE_MS,
+      summary: 'Which tokens have gone unused, expire soon, or are old enough to be replaced?',
+    },
+    {
+      scheduleId: toolWatchScheduleIdOf(installation),
+      workflowType: TOOL_WATCH_WORKFLOW,
+      everyMs: toolsEveryMs,
+      jitterMs: toolsEveryMs / 10,
+      summary: 'Do the MCP servers still offer the tools that were deployed?',
+    },
+  ]
+  return watches.filter(({ everyMs }) => everyMs > 0)
+}
+
+function describeWatch(watch: Watch, taskQueue: string) {
   return {
-    spec: { intervals: [{ every: '6 hours' as const }], jitter: '10 minutes' as const },
+    spec: { intervals: [{ every: watch.everyMs }], jitter: watch.jitterMs },
     action: {
       type: 'startWorkflow' as const,
-      workflowType: CREDENTIAL_WATCH_WORKFLOW,
-      workflowId: scheduleId,
+      workflowType: watch.workflowType,
+      workflowId: watch.scheduleId,
       taskQueue,
       args: [],
-      staticSummary: 'Do the platforms’ credentials still hold?',
+      staticSummary: watch.summary,
     },
     policies: POLICIES,
     state: { paused: false, note: 'by this installation' },

@@ -123,7 +123,9 @@ function attributesOf(summary: SyncSummary): TypedSearchAttributes {
 }
 
 function argsOf(signal: SyncSignal): unknown[] {
-  return 'spaceId' in signal ? [{ spaceId: signal.spaceId, actor: signal.actor }] : []
+  if (!('spaceId' in signal)) return []
+  const { type: _type, ...authorization } = signal
+  return [authorization]
 }
 
 /** gRPC INVALID_ARGUMENT: what a cluster says to a search attribute that it does not know. */

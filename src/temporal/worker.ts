@@ -40,7 +40,8 @@ export async function createSyncWorker(options: {
       : { workflowsPath: WORKFLOWS_PATH }),
     activities: options.activities,
     ...(options.identity === undefined ? {} : { identity: options.identity }),
-    maxConcurrentActivityTaskExecutions: 40,
+    // A run has up to eight spaces in work. Those of COZE wait for their turn for most of their hours, and must not keep others out.
+    maxConcurrentActivityTaskExecutions: 100,
     // A cancellation reaches an activity with its heartbeat's answer: the SDK must not hold heartbeats back.
     maxHeartbeatThrottleInterval: '2 seconds',
     defaultHeartbeatThrottleInterval: '2 seconds',

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { holdBackRules } from '../../activities/hold-back-rules.ts'
 import { prepareSync } from '../../activities/prepare-sync.ts'
-import { recordCheck } from '../../activities/record-check.ts'
+import { noteNewDrift, recordCheck } from '../../activities/record-check.ts'
 import { recordOutcome } from '../../activities/run-records.ts'
 import { headerSets, loadSpaceWork, type SpaceCell } from '../../activities/space-work.ts'
 import { endAsFailed } from '../../activities/walk-targets.ts'
@@ -10,14 +10,15 @@ import type { FieldChange, PlannedTarget } from '../../src/domain/plan.ts'
 import { headerSetDigest } from '../../src/domain/upstream-headers.ts'
 import type { HeldPlatform } from '../../src/platforms/registry.ts'
 import { updateBinding } from '../../src/store/bindings.ts'
-import { getDeployment, recordApplied, recordVerified } from '../../src/store/deployments.ts'
+import { type DeploymentRecord, getDeployment, recordApplied, recordVerified } from '../../src/store/deployments.ts'
 import { saveToolSnapshot, updateInstance } from '../../src/store/instances.ts'
 import { createProfile, type NewProfile, type ProfileRecord } from '../../src/store/profiles.ts'
 import { allSpaces } from '../../src/store/spaces.ts'
+import { listSyncEvents } from '../../src/store/sync-events.ts'
 import { createTargets, finishTarget, listTargets } from '../../src/store/sync-targets.ts'
 import { createSync, getSync, getSyncByWorkflowId, type SyncRecord } from '../../src/store/syncs.ts'
 import type { PreparedSync } from '../../workflows/messages.ts'
-import { at, makeInstance, remoteSpace, unique } from '../store/fixtures.ts'
+import { at, makeInstance, remoteSpace, seenOf, unique } from '../store/fixtures.ts'
 import { type ActivityWorld, mockActivity, openActivityWorld } from './activity-world.ts'
 
 /** What is special in runs of a profile: their Sync, what they hold back, what a check notes, and what is not kept. */
@@ -203,7 +204,7 @@ describe('a check', () => {
       digests,
       applied: {},
     })
-    await recordVerified(world.deps.store, [key], sync.id)
+    await recordVerified(world.deps.store, [await seenOf(world.deps.store, key)], sync.id)
     const check = async (over: Partial<PlannedTarget>) => {
       await recordCheck(world.deps.store, sync.id, [{ cell: await firstCell(sync), plan: plan(over) }])
       const deployment = await getDeployment(world.deps.store, key)
@@ -227,6 +228,28 @@ describe('a check', () => {
       true,
     ])
     expect(await check({ action: 'unchanged' })).toEqual(['in_sync', [], false])
+  })
+
+  it('and any run notes for its end what is newly drifted, and nothing twice', async () => {
+    const sync = await newRun()
+    const cell = await firstCell(sync)
+    const noted = async (deployment: Partial<DeploymentRecord>, over: Partial<PlannedTarget>, isCheck: boolean) => {
+      const before = (await listSyncEvents(world.deps.store, sync.id, 0)).length
+      const known = { ...cell.deployment, digests: { desired: {}, written: {} }, driftSince: null, ...deployment }
+      const plans = [{ cell: { ...cell, deployment: known as DeploymentRecord }, plan: plan(over) }]
+      await noteNewDrift(world.deps.store, { syncId: sync.id, spaceId: 'space' }, plans, isCheck)
+      return (await listSyncEvents(world.deps.store, sync.id, 0)).slice(before).map(({ type, data }) => [type, data])
+    }
+    const told = (fields: string[]) => [['drift', { spaceId: 'space', objects: 1, fields }]]
+    expect(await noted({}, { drift: ['url'] }, false)).toEqual(told(['url']))
+    expect(await noted({}, { drift: ['url'] }, true)).toEqual(told(['url']))
+    // New tools are what a sync brings; a check of them says so.
+    expect(await noted({}, { changes: [tools] }, false)).toEqual([])
+    expect(await noted({}, { changes: [tools] }, true)).toEqual(told(['upstream-tools']))
+    expect(await noted({ driftSince: new Date() }, { drift: ['url'] }, true)).toEqual([])
+    expect(await noted({ digests: null }, { drift: ['url'] }, true)).toEqual([])
+    expect(await noted({}, { action: 'conflict', drift: ['deleted'] }, true)).toEqual([])
+    expect(await noted({}, { action: 'unchanged' }, true)).toEqual([])
   })
 })
 

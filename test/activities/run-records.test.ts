@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordOutcome, recordState, setSpaceAuthorization } from '../../activities/run-records.ts'
 import { listAudit } from '../../src/store/audit.ts'
-import { getBindings } from '../../src/store/bindings.ts'
+import { ensureBindings, getBindings, setBindingsEnabled } from '../../src/store/bindings.ts'
+import { getSpace } from '../../src/store/spaces.ts'
 import { listSyncEvents } from '../../src/store/sync-events.ts'
 import { listTargetsForSpace } from '../../src/store/sync-targets.ts'
 import { finishSync, getSync, requestPause, updateSync } from '../../src/store/syncs.ts'
-import { at } from '../store/fixtures.ts'
+import { at, makeInstance } from '../store/fixtures.ts'
 import { type ActivityWorld, openActivityWorld } from './activity-world.ts'
 
 /** What the workflow has recorded, on a real store. */
@@ -85,6 +86,60 @@ describe('setSpaceAuthorization', () => {
       ['temporal', 'disable', ['enabled']],
       ['temporal', 'disable', ['enabled']],
     ])
+  })
+
+  it('of the API that comes late, after a worker was away, changes nothing that was decided since', async () => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    const spaceId = at(world.spaces, 0).id
+    const late = (enabled: boolean, revision: number) => {
+      const input = { syncId: sync.id, spaceId, enabled, actor: 'ann', revision }
+      return world.run(() => setSpaceAuthorization(world.deps, input))
+    }
+    const disabled = await setBindingsEnabled(store, { spaceId }, false)
+    const [one, other] = disabled.bindingIds
+    await setBindingsEnabled(store, { spaceId }, true)
+    await setBindingsEnabled(store, { bindingIds: [other ?? ''] }, false)
+    expect(await late(false, disabled.revision)).toEqual({ changed: 0 })
+    const enabled = async () =>
+      (await getBindings(store, [one ?? '', other ?? ''])).map((binding) => [binding.id === one, binding.enabled])
+    expect((await enabled()).sort()).toEqual([
+      [false, false],
+      [true, true],
+    ])
+    expect((await getSpace(store, spaceId))?.disabledAt).toBeNull()
+    // Only what is disabled now is skipped.
+    const targets = await listTargetsForSpace(store, sync.id, spaceId)
+    expect(targets.map(({ bindingId, state }) => [bindingId === one, state]).sort()).toEqual([
+      [false, 'skipped'],
+      [true, 'pending'],
+    ])
+    const again = await setBindingsEnabled(store, { spaceId }, false)
+    expect(await late(true, disabled.revision)).toEqual({ changed: 0 })
+    expect(again.bindingIds).toHaveLength(1)
+    expect((await enabled()).map(([, is]) => is)).toEqual([false, false])
+    await setBindingsEnabled(store, { spaceId }, true)
+  })
+
+  it('holds for what is bound in the space later, unless it was meant for some instances only', async () => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    const spaceId = at(world.spaces, 0).id
+    const turn = (enabled: boolean, some: { instanceIds?: string[] } = {}) =>
+      world.run(() => setSpaceAuthorization(world.deps, { syncId: sync.id, spaceId, enabled, actor: 'ann', ...some }))
+    const bindLater = async () => {
+      const { id: instanceId } = await makeInstance(store)
+      return (await ensureBindings(store, [{ instanceId, spaceId }])).map((binding) => binding.enabled)
+    }
+    await turn(false, { instanceIds: sync.selection.instanceIds })
+    expect([await bindLater(), (await getSpace(store, spaceId))?.disabledAt]).toEqual([[true], null])
+    await turn(false)
+    const since = (await getSpace(store, spaceId))?.disabledAt
+    expect(since).toBeInstanceOf(Date)
+    await turn(false)
+    expect([await bindLater(), (await getSpace(store, spaceId))?.disabledAt]).toEqual([[false], since])
+    await turn(true)
+    expect([await bindLater(), (await getSpace(store, spaceId))?.disabledAt]).toEqual([[true], null])
   })
 })
 

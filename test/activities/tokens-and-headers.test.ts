@@ -6,11 +6,16 @@ import { verifySpace } from '../../activities/verify-space.ts'
 import { writeObjects } from '../../activities/write-objects.ts'
 import { createEgressPolicy } from '../../src/egress/policy.ts'
 import { createDifyPlatform } from '../../src/platforms/dify/dify-platform.ts'
+import type { Platform } from '../../src/platforms/platform.ts'
 import { ensureBindings, updateBinding } from '../../src/store/bindings.ts'
+import { recordFailure } from '../../src/store/deployments.ts'
+import { updateInstance } from '../../src/store/instances.ts'
 import { allSpaces, upsertSpaces } from '../../src/store/spaces.ts'
 import { createTargets, listTargetsForSpace } from '../../src/store/sync-targets.ts'
 import { createSync } from '../../src/store/syncs.ts'
+import { rotateTokensFor } from '../../src/store/token-rotation.ts'
 import {
+  activeToken,
   listTokensOfBinding,
   markTokensProven,
   mintTokensFor,
@@ -43,7 +48,16 @@ beforeAll(async () => {
   ])
   for (const name of ['One', 'Two']) workspaces.push(await dify.addWorkspace({ name }))
   const egress = createEgressPolicy({ allow: [], deny: [], loopbackAllowed: true, ownPorts: new Set() })
-  const platform = createDifyPlatform({ database: { ...dify.connection, tls: 'disable' }, egress })
+  const dialled = createDifyPlatform({ database: { ...dify.connection, tls: 'disable' }, egress })
+  const platform: Platform = {
+    ...dialled,
+    read: async (...asked) => {
+      await beforeRead()
+      const reading = await dialled.read(...asked)
+      await afterRead()
+      return reading
+    },
+  }
   deps = {
     store: store.store,
     logger: silentLogger,
@@ -52,7 +66,8 @@ beforeAll(async () => {
     gatewayUrl: () => 'http://127.0.0.1:8080',
     publicUrl: () => 'https://toolferry.test',
     workerId: 'test',
-    limits: DEFAULT_LIMITS,
+    // Former tokens end at once, so that it is seen when.
+    limits: { ...DEFAULT_LIMITS, tokenGraceSeconds: 0 },
   }
 })
 afterAll(async () => {
@@ -60,6 +75,11 @@ afterAll(async () => {
   await server?.stop()
   await dify?.drop()
 })
+
+/** What happens elsewhere between a look at the platform and what is made of it. */
+let afterRead = async () => {}
+/** The same between what is known of the cells and the look. */
+let beforeRead = async () => {}
 
 let platformId = ''
 let instanceId = ''
@@ -84,6 +104,8 @@ beforeEach(async () => {
   )
   bindingIds = spaceIds.map((spaceId) => bindings.find((binding) => binding.spaceId === spaceId)?.id ?? '')
   await prove(bindingIds)
+  afterRead = async () => {}
+  beforeRead = async () => {}
 })
 
 async function prove(ids: string[]): Promise<void> {
@@ -94,10 +116,11 @@ async function prove(ids: string[]): Promise<void> {
   )
 }
 
-async function newRun(): Promise<string> {
+async function newRun(action: 'sync' | 'remove' = 'sync'): Promise<string> {
   const { sync } = await createSync(deps.store, {
     platformId,
     name: 'run',
+    action,
     selection: { instanceIds: [instanceId], spaceIds },
     requestedBy: 'ann',
   })
@@ -118,6 +141,10 @@ const verify = (syncId: string) => run(() => verifySpace(deps, { syncId, ...firs
 
 async function tokenStates(): Promise<string[]> {
   return (await listTokensOfBinding(deps.store, at(bindingIds, 0))).map((token) => token.state).sort()
+}
+
+async function activeId(): Promise<string> {
+  return (await activeToken(deps.store, at(bindingIds, 0)))?.id ?? ''
 }
 
 const OWN = 'an-own-token-of-the-admin-4711'
@@ -143,11 +170,46 @@ describe('a token that is replaced while a run is going on', () => {
     expect(rows.some((row) => row.server_identifier === identifierOf())).toBe(false)
   })
 
+  it.each([
+    ['plan', plan],
+    ['verify', verify],
+  ] as const)('minted while %s looks at the platform: the one that Dify holds stays good', async (phase, look) => {
+    const one = await newRun()
+    await discover(one)
+    await plan(one)
+    await write(one)
+    const syncId = phase === 'plan' ? await newRun() : one
+    if (phase === 'plan') await discover(syncId)
+    afterRead = async () => {
+      const [bindingId, tokenId] = [at(bindingIds, 0), await activeId()]
+      await rotateTokensFor(deps.store, [{ bindingId, tokenId }], { graceSeconds: null, notBefore: new Date(0) })
+    }
+    await look(syncId)
+    expect(await tokenStates()).toEqual(['active', 'retiring'])
+  })
+
   it('set before a mint: the mint keeps it', async () => {
     await setCustomToken(deps.store, at(bindingIds, 0), `${OWN}-c`)
     const minted = await mintTokensFor(deps.store, bindingIds)
     expect(minted.get(at(bindingIds, 0))?.secret).toBe(`${OWN}-c`)
     expect((await openActiveTokens(deps.store, bindingIds)).get(at(bindingIds, 0))?.secret).toBe(`${OWN}-c`)
+  })
+
+  it('set, and taken back before a run has written it: it ends, since the platform never left the one before', async () => {
+    const first = await setCustomToken(deps.store, at(bindingIds, 0), `${OWN}-e`)
+    await markTokensProven(deps.store, [first.id])
+    const one = await newRun()
+    await discover(one)
+    await plan(one)
+    await write(one)
+    await verify(one)
+    await setCustomToken(deps.store, at(bindingIds, 0), `${OWN}-f`)
+    await setCustomToken(deps.store, at(bindingIds, 0), `${OWN}-e`)
+
+    const two = await newRun()
+    await discover(two)
+    expect(await plan(two)).toMatchObject({ counts: { unchanged: 1 } })
+    expect(await tokenStates()).toEqual(['active', 'revoked', 'revoked'])
   })
 
   it('written by a run that ended before its verify: the next run ends the former one', async () => {
@@ -171,6 +233,122 @@ describe('a token that is replaced while a run is going on', () => {
   })
 })
 
+describe('an object that somebody deleted in Dify', () => {
+  it('and a removal does not find, while another run makes it again: it stays ours, with the token that it has', async () => {
+    const made = async (syncId: string) => {
+      await discover(syncId)
+      await plan(syncId)
+      await write(syncId)
+    }
+    const first = await newRun()
+    await made(first)
+    await verify(first)
+    const { tenantId } = at(workspaces, 0)
+    await dify.query('DELETE FROM tool_mcp_providers WHERE tenant_id = $1 AND server_identifier = $2', [
+      tenantId,
+      identifierOf(),
+    ])
+    const [again, removal] = [await newRun(), await newRun('remove')]
+    afterRead = async () => {
+      afterRead = async () => {}
+      await made(again)
+    }
+    expect(await plan(removal)).toMatchObject({ counts: { unchanged: 1 } })
+    await verify(again)
+    expect(await tokenStates()).toEqual(['active'])
+    const deployment = await deps.store.db.deployment.findUnique({ where: { bindingId: at(bindingIds, 0) } })
+    expect(deployment).toMatchObject({ state: 'in_sync', ownership: 'created' })
+  })
+
+  it('gets a token that works when a removal ends the one that was minted for it before it is written', async () => {
+    const [first, removal] = [await newRun(), await newRun('remove')]
+    await recordFailure(deps.store, at(bindingIds, 0), { type: 'Unavailable', message: 'Away.', syncId: first })
+    await discover(first)
+    await plan(first)
+    const loaded = deps.holdPlatform
+    deps.holdPlatform = async (id) => {
+      deps.holdPlatform = loaded
+      // The write has read the token, and not begun with its target.
+      await plan(removal)
+      return await loaded(id)
+    }
+    expect(await write(first)).toMatchObject({ toWrite: 1, counts: { succeeded: 0 } })
+    expect(await dify.rows(at(workspaces, 0).tenantId)).not.toContainEqual(
+      expect.objectContaining({ server_identifier: identifierOf() }),
+    )
+    expect(await tokenStates()).toEqual(['revoked'])
+    await prove([at(bindingIds, 0)])
+    expect(await write(first)).toMatchObject({ toWrite: 0, counts: { succeeded: 1 } })
+  })
+})
+
+describe('two runs in one space', () => {
+  const deployment = async () => await deps.store.db.deployment.findUnique({ where: { bindingId: at(bindingIds, 0) } })
+  /** Everything up to the write, whose effect verify looks at. */
+  const upToWrite = async (syncId: string) => {
+    await discover(syncId)
+    await plan(syncId)
+    await write(syncId)
+  }
+  const rotateAndWrite = async () => {
+    beforeRead = async () => {}
+    afterRead = async () => {}
+    const former = { bindingId: at(bindingIds, 0), tokenId: await activeId() }
+    await rotateTokensFor(deps.store, [former], { graceSeconds: null, notBefore: new Date(0) })
+    await markTokensProven(deps.store, [await activeId()])
+    const other = await newRun()
+    await upToWrite(other)
+    return other
+  }
+
+  it('what the other writes while this one reads back is neither drift nor a conflict of this one’s', async () => {
+    const one = await newRun()
+    await upToWrite(one)
+    let other = ''
+    beforeRead = async () => {
+      other = await rotateAndWrite()
+    }
+    expect(await verify(one)).toMatchObject({ counts: { succeeded: 1, conflict: 0 } })
+    expect(await deployment()).toMatchObject({
+      state: 'pending',
+      driftFields: null,
+      driftSince: null,
+      lastSyncId: other,
+    })
+    await verify(other)
+    expect(await deployment()).toMatchObject({ state: 'in_sync' })
+  })
+
+  it('what the other writes while this one plans is not drift', async () => {
+    const one = await newRun()
+    await upToWrite(one)
+    await verify(one)
+    const check = await newRun()
+    await discover(check)
+    beforeRead = async () => void (await rotateAndWrite())
+    await plan(check)
+    expect(await deployment()).toMatchObject({ state: 'pending', driftFields: null, driftSince: null })
+  })
+
+  it.each([
+    ['reads back', verify],
+    ['plans', plan],
+  ] as const)('what the other removes while this one %s stays removed', async (_, look) => {
+    const one = await newRun()
+    await upToWrite(one)
+    const looking = look === verify ? one : await newRun()
+    if (look === plan) await discover(looking)
+    const removal = await newRun('remove')
+    afterRead = async () => {
+      afterRead = async () => {}
+      await plan(removal)
+      await write(removal)
+    }
+    await look(looking)
+    expect(await deployment()).toMatchObject({ state: 'removed', ownership: null, lastSyncId: removal })
+  })
+})
+
 describe('an MCP server that refuses one workspace’s headers', () => {
   beforeEach(async () => {
     await updateBinding(deps.store, at(bindingIds, 1), null, { passThroughHeaders: { 'X-Tenant': 'wrong' } })
@@ -187,6 +365,31 @@ describe('an MCP server that refuses one workspace’s headers', () => {
       ['pending', null],
       ['failed', 'UpstreamUnauthorized'],
     ])
+  })
+
+  it('is asked for many workspaces at once: a thousand one after the other take longer than the step may', async () => {
+    let asking = 0
+    const both = Promise.withResolvers<void>()
+    const slow = await startScriptedServer({
+      tools: manyTools(1),
+      // Answers nobody until two workspaces ask.
+      before: async (message) => {
+        if (message?.method !== 'initialize') return
+        asking += 1
+        if (asking === 2) both.resolve()
+        await both.promise
+      },
+    })
+    try {
+      await updateInstance(deps.store, instanceId, null, { url: slow.url })
+      const syncId = await newRun()
+      const hurried = { ...deps, limits: { ...deps.limits, mcpTimeoutMs: 3_000 } }
+      const found = await run(() => discoverTools(hurried, { syncId, instanceId }))
+      expect(found).toEqual({ headerSets: 2, tools: 1 })
+    } finally {
+      both.resolve()
+      await slow.stop()
+    }
   })
 
   it('given up altogether: what it had answered before stays', async () => {

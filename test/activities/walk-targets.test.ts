@@ -215,4 +215,61 @@ describe('a walk', () => {
       expect(at(await walk.targets(), 1)).toMatchObject({ state: 'skipped', errorType: null, note: 'Disabled.' })
     },
   )
+
+  it('goes on while what a step leaves to be done is under way, and ends after all of it', async () => {
+    const { walked, walk } = await restedWalk()
+    const held = Promise.withResolvers<void>()
+    const ended: number[] = []
+    const answer = walk(async (index) => {
+      if (index === 1) await held.promise
+      ended.push(index)
+    })
+    await vi.waitFor(() => expect(ended).toEqual([0, 2, 3]))
+    expect(walked).toEqual([0, 1, 2, 3])
+    held.resolve()
+    expect(await answer).toBeNull()
+    expect(ended).toEqual([0, 2, 3, 1])
+  })
+
+  it('a failure of what a step left counts like one of the step: it stops the walk, after all that was begun', async () => {
+    const { walked, walk, errors } = await restedWalk()
+    const held = Promise.withResolvers<void>()
+    const ended: number[] = []
+    const answer = walk(
+      async (index) => {
+        if (index === 1) fail('SpaceBusy')
+        await held.promise
+        ended.push(index)
+      },
+      async (index) => {
+        // By then the failure is known.
+        if (index === 2) await vi.waitFor(async () => expect(await errors()).toContain('SpaceBusy'))
+      },
+    )
+    await vi.waitFor(async () => expect(await errors()).toContain('SpaceBusy'))
+    held.resolve()
+    await expect(answer).rejects.toMatchObject({ type: 'SpaceBusy' })
+    expect(walked).toEqual([0, 1, 2])
+    expect(ended).toEqual([0, 2])
+  })
 })
+
+/** A walk whose steps leave something to be done: `rest`. */
+async function restedWalk() {
+  const sync = await world.newSync()
+  const spaceId = at(world.spaces, 0).id
+  const errors = async () =>
+    (await listTargetsForSpace(world.deps.store, sync.id, spaceId)).map(({ errorType }) => errorType)
+  const work = await loadSpaceWork(world.deps, { syncId: sync.id, spaceId })
+  const cells = plannedCells(work)
+  const walked: number[] = []
+  const walk = (rest: (index: number) => Promise<void>, step: (index: number) => Promise<void> = async () => {}) =>
+    walkTargets(world.deps, { work, cells, signal: new AbortController().signal, attempts: 'starts' }, async (cell) => {
+      const index = cells.indexOf(cell)
+      walked.push(index)
+      await startTarget(world.deps.store, cell.target.id)
+      await step(index)
+      return () => rest(index)
+    })
+  return { walked, walk, errors }
+}

@@ -93,7 +93,7 @@ describe('the watch on credentials', () => {
       expect(await told(platform)).toEqual(notices.map((notice) => `warn credential ${notice}`))
     }
     // A new cookie is a new matter.
-    await setCredential(deps.store, platform.id, { cookie: newCookie(2 * DAY_S) })
+    await setCredential(deps.store, platform.id, { credential: { cookie: newCookie(2 * DAY_S) } })
     expect(await watch()).toEqual({ valid: 1, ended: 0, unknown: 0, warned: 1 })
     expect(logged(platform)).toEqual([...steps[2][2], 'expires_in_7_days'])
     await deletePlatform(deps.store, platform.id)

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MASK } from '../../src/api/schemas.ts'
 import { openPassThrough } from '../../src/store/bindings.ts'
+import { upsertSpaces } from '../../src/store/spaces.ts'
 import { createSync } from '../../src/store/syncs.ts'
 import { mintTokenFor } from '../../src/store/tokens.ts'
-import { at, makeWorld, type World } from '../store/fixtures.ts'
+import { at, makeWorld, remoteSpace, type World } from '../store/fixtures.ts'
 import { fieldsOf, openTestApi, type TestApi } from './harness.ts'
 
 let api: TestApi
@@ -67,6 +68,24 @@ describe('PATCH /bindings/{id}', () => {
     expect((await patch({ expiresAt: 'tomorrow' }, '"4"')).status).toBe(400)
   })
 
+  it('a mask in the headers of a binding that inherits stands for the default of its instance', async () => {
+    const { instanceId } = at(world.bindings, 0)
+    const instance = await api.call('GET', `/api/v1/instances/${instanceId}`)
+    const defaults = await api.call('PATCH', `/api/v1/instances/${instanceId}`, {
+      headers: { 'if-match': `"${instance.json.rowVersion}"` },
+      body: { defaultPassThroughHeaders: { 'X-User': 'default-secret' } },
+    })
+    expect(defaults.status).toBe(200)
+    await patch({ passThroughHeaders: { 'x-user': MASK, 'X-More': 'more' } })
+    expect(await openPassThrough(api.store, id)).toEqual({ 'x-user': 'default-secret', 'X-More': 'more' })
+    // With headers of its own, what they do not name is still the instance's.
+    await patch({ passThroughHeaders: { 'X-More': 'own' } }, '"2"')
+    await patch({ passThroughHeaders: { 'X-More': MASK, 'X-User': MASK } }, '"3"')
+    expect(await openPassThrough(api.store, id)).toEqual({ 'X-More': 'own', 'X-User': 'default-secret' })
+    const unknown = await patch({ passThroughHeaders: { 'X-Other': MASK } }, '"4"')
+    expect([unknown.status, fieldsOf(unknown)]).toEqual([422, ['passThroughHeaders.X-Other']])
+  })
+
   it('pass-through headers: own ones are masked, {} sends none, null inherits', async () => {
     const own = await patch({ passThroughHeaders: { 'X-User': 'pass-secret' } })
     expect(own.json.passThroughHeaders).toEqual({ 'X-User': MASK })
@@ -114,6 +133,22 @@ describe('POST /bindings/batch', () => {
 })
 
 describe('lists', () => {
+  it('are paged past the longest names', async () => {
+    const { platform } = await makeWorld(api.store, { spaces: 0, instances: 0 })
+    const names = ['\u{1F6A2}', '\u{1F9F0}'].map((letter) => letter.repeat(255))
+    await upsertSpaces(
+      api.store,
+      platform.id,
+      names.map((name, index) => remoteSpace(name, { remoteId: `space ${index}` })),
+    )
+    const path = `/api/v1/platforms/${platform.id}/spaces?limit=1`
+    const first = await api.call('GET', path)
+    const second = await api.call('GET', `${path}&cursor=${first.json.nextCursor}`)
+    const seen = [first, second].flatMap(({ json }) => json.items?.map(({ name }: { name: string }) => name) ?? json)
+    expect(seen).toEqual(names)
+    expect(second.json.nextCursor).toBeNull()
+  })
+
   it('filters by where a binding is and how it stands, page by page', async () => {
     const space = at(world.spaces, 0)
     const instance = at(world.instances, 0)
@@ -127,6 +162,41 @@ describe('lists', () => {
     const second = await list(`platformId=${world.platform.id}&limit=3&cursor=${first.nextCursor}`)
     const ids = [...first.items, ...second.items].map((item: { id: string }) => item.id)
     expect([new Set(ids).size, second.nextCursor]).toEqual([4, null])
+  })
+
+  it('by what the overview says needs attention, together with the other filters, page by page', async () => {
+    const day = 24 * 3_600_000
+    const ago = (ms: number) => new Date(Date.now() - ms)
+    const [used, unfinished, soon, later] = world.bindings.map((binding) => binding.id)
+    const retired = async (bindingId: string | undefined, data: Record<string, Date | number | null>) => {
+      const former = await mintTokenFor(api.store, bindingId ?? '')
+      await mintTokenFor(api.store, bindingId ?? '')
+      await api.store.write((tx) => tx.gatewayToken.update({ where: { id: former.id }, data }))
+    }
+    await retired(used, { supersededAt: ago(3 * day), graceSeconds: day / 1000, lastUsedAt: ago(3_600_000) })
+    await retired(unfinished, { retiringAt: ago(2 * 3_600_000) })
+    const ends = (bindingId: string | undefined, ms: number) =>
+      api.store.write((tx) =>
+        tx.binding.update({ where: { id: bindingId ?? '' }, data: { expiresAt: new Date(Date.now() + ms) } }),
+      )
+    await ends(soon, day / 2)
+    await ends(later, 3 * day)
+    const here = `platformId=${world.platform.id}`
+    const ids = async (query: string) =>
+      (await api.call('GET', `/api/v1/bindings?${query}`)).json.items.map((item: { id: string }) => item.id)
+    expect(await ids(`${here}&attention=still_used`)).toEqual([used])
+    expect(await ids(`${here}&attention=rotation_unfinished`)).toEqual([unfinished])
+    expect(await ids(`${here}&attention=token_expires_in_1_day`)).toEqual([soon])
+    expect(await ids(`${here}&attention=token_expires_in_7_days`)).toEqual([later])
+    expect(await ids(`${here}&attention=still_used&spaceId=${at(world.spaces, 1).id}`)).toEqual([])
+    expect((await api.call('GET', '/api/v1/bindings?attention=great')).status).toBe(400)
+
+    await ends(used, 3 * day)
+    const [first, second] = [used, later].sort()
+    const page = `${here}&attention=token_expires_in_7_days&limit=1`
+    const { json } = await api.call('GET', `/api/v1/bindings?${page}`)
+    expect(json.items).toMatchObject([{ id: first }])
+    expect(await ids(`${page}&cursor=${json.nextCursor}`)).toEqual([second])
   })
 })
 
@@ -186,10 +256,31 @@ describe('cutting off a space', () => {
     })
     expect(partly.json).toMatchObject({ bindingIds: [expect.any(String)], effective: true, runsSignalled: 1 })
     expect(api.runs.signals).toEqual([
-      { syncId: one, signal: { type: 'disableSpaceAuthorization', spaceId: space.id, actor: 'op' } },
+      {
+        syncId: one,
+        signal: {
+          type: 'disableSpaceAuthorization',
+          spaceId: space.id,
+          actor: 'op',
+          revision: expect.any(Number),
+          instanceIds: [first.id],
+        },
+      },
     ])
+    const shown = async () =>
+      (await api.call('GET', `/api/v1/platforms/${world.platform.id}/spaces`)).json.items.map(
+        (item: { disabledAt: string | null }) => typeof item.disabledAt,
+      )
+    expect(await shown()).toEqual(['object', 'object'])
     const wholly = await api.call('POST', `/api/v1/spaces/${space.id}/disable`, { role: 'operator' })
     expect(wholly.json).toMatchObject({ bindingIds: [expect.any(String)], runsSignalled: 2 })
+    expect(await shown()).toEqual(['string', 'object'])
+    expect(at(api.runs.signals, 1).signal).toEqual({
+      type: 'disableSpaceAuthorization',
+      spaceId: space.id,
+      actor: 'op',
+      revision: expect.any(Number),
+    })
     const listed = await api.call('GET', `/api/v1/bindings?spaceId=${space.id}`)
     expect(listed.json.items.map((item: { access: string }) => item.access)).toEqual(['disabled', 'disabled'])
 
@@ -197,6 +288,7 @@ describe('cutting off a space', () => {
     const on = await api.call('POST', `/api/v1/spaces/${space.id}/enable`, { role: 'operator', body: {} })
     expect(on.json).toMatchObject({ effective: false })
     expect(on.json.bindingIds).toHaveLength(2)
+    expect(await shown()).toEqual(['object', 'object'])
     expect(at(api.runs.signals, -1 + api.runs.signals.length).signal.type).toBe('enableSpaceAuthorization')
     expect(api.runs.signals.map((sent) => sent.syncId)).toContain(both)
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startCozeSimulator } from '../../demo/coze-simulator/simulator.ts'
 import type { CozeAccount, CozeSimulator } from '../../demo/coze-simulator/simulator-types.ts'
-import { openCredential } from '../../src/store/platforms.ts'
+import { openCredential, setCredentialState } from '../../src/store/platforms.ts'
 import { createSync } from '../../src/store/syncs.ts'
 import { fieldsOf, openTestApi, type TestApi } from './harness.ts'
 
@@ -165,6 +165,36 @@ describe('its cookie', () => {
     const check = await api.call('POST', `/api/v1/platforms/${id}/check`)
     expect(check.json).toMatchObject({ ok: false, error: { type: 'CredentialExpired' } })
     expect((await api.call('GET', `/api/v1/platforms/${id}`)).json.credentialState).toBe('expired')
+    await forget(id)
+  })
+
+  it('is looked at by a check of the saved platform: its state and its end are brought up to date', async () => {
+    const cookie = coze.login(zhang.userId, { ttlS: 20 * 3600 })
+    const { id } = await registered({ cookie })
+    // As an older version left it, or a check while COZE did not know the login.
+    expect(await setCredentialState(api.store, id, 'expired', 1, null)).toBe(true)
+    const check = await api.call('POST', `/api/v1/platforms/${id}/check`)
+    expect(check.json).toMatchObject({ ok: true, credentialExpiresAt: expect.stringMatching(/^20/) })
+    const saved = await api.call('GET', `/api/v1/platforms/${id}`)
+    expect(saved.json).toMatchObject({
+      credentialState: 'valid',
+      credentialExpiresAt: check.json.credentialExpiresAt,
+      credentialWarning: 'expires_in_1_day',
+      checkedAt: expect.stringMatching(/^20/),
+    })
+
+    const odd = coze.faults.add({
+      endpoint: '*',
+      times: Infinity,
+      fault: { kind: 'business-error', code: 1, msg: '?' },
+    })
+    const away = await api.call('POST', `/api/v1/platforms/${id}/check`)
+    odd.remove()
+    expect(away.json).toMatchObject({ ok: false, error: { type: 'InvalidDesiredState' } })
+    expect((await api.call('GET', `/api/v1/platforms/${id}`)).json).toMatchObject({
+      credentialState: 'valid',
+      credentialExpiresAt: check.json.credentialExpiresAt,
+    })
     await forget(id)
   })
 

@@ -94,6 +94,19 @@ describe('bad input', () => {
     for (const answer of [told, untold]) expect([answer.status, answer.json.code]).toEqual([413, 'body_too_large'])
   })
 
+  it('names the first of a hundred thousand faults: an answer is no larger for who is nobody', async () => {
+    const wrong = Object.fromEntries(Array.from({ length: 90_000 }, (_, index) => [`k${index}`, 1]))
+    for (const body of [wrong, { ['x'.repeat(900_000)]: 1 }]) {
+      const answer = await api.call('POST', '/api/v1/session', { role: 'anonymous', body })
+      expect([answer.status, answer.json.code]).toEqual([400, 'invalid_request'])
+      expect(answer.json.errors.length).toBeLessThanOrEqual(100)
+      expect(answer.text.length).toBeLessThan(50_000)
+    }
+    const lists = { platformId: 'x', instanceIds: ['x'], spaceIds: Array.from({ length: 5000 }, () => 7) }
+    const ids = await api.call('POST', '/api/v1/syncs', { body: lists })
+    expect([ids.status, ids.json.errors.length]).toEqual([400, 100])
+  })
+
   it('an unexpected failure is answered without details, and logged by its request id without the caller’s words', async () => {
     const broken = await openTestApi({
       readiness: async () => {

@@ -84,6 +84,7 @@ export async function openTestApi(
     },
     readiness: async () => ({ ready: true, parts: [{ name: 'store', ready: true, detail: null }] }),
     metrics: new Registry(),
+    consoleDirectory: null,
     logger,
     ...over,
     facts: {
@@ -92,6 +93,8 @@ export async function openTestApi(
       gatewayUrl: 'http://127.0.0.1:8080',
       temporal: { address: '127.0.0.1:7233', namespace: 'default', uiUrl: 'http://127.0.0.1:8233', embedded: true },
       storeEngine: 'sqlite',
+      retention: { syncDays: 90, journalDays: 30, auditDays: 365 },
+      tokenGraceSeconds: 24 * 3600,
       ...over.facts,
     },
   }
@@ -126,7 +129,8 @@ export async function openTestApi(
       const text = await response.text()
       const head = JSON.stringify([...response.headers])
       answers.push(head, text)
-      const isJson = /json/.test(response.headers.get('content-type') ?? '')
+      // Not application/x-ndjson, which is many.
+      const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '')
       return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : null }
     },
     close,

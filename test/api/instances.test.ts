@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MASK } from '../../src/api/schemas.ts'
 import { headerSetDigest } from '../../src/domain/upstream-headers.ts'
+import { updateBinding } from '../../src/store/bindings.ts'
 import { getToolSnapshot, openDefaultPassThrough, openHeaders } from '../../src/store/instances.ts'
 import { makeWorld, unique } from '../store/fixtures.ts'
 import { freePort, type RunningServer, startEverything } from '../support/mcp-servers.ts'
@@ -62,6 +63,20 @@ describe('instances', () => {
       expect(moved.json).toMatchObject({ headers: { 'X-Key': MASK }, defaultPassThroughHeaders: {} })
       expect(await openDefaultPassThrough(api.store, id)).toEqual({})
     }
+  })
+
+  it('is moved to another host by an admin only, where single authorizations have headers that would go there', async () => {
+    const world = await makeWorld(api.store, { spaces: 1, instances: 1 })
+    const [instance, binding] = [world.instances[0], world.bindings[0]]
+    if (instance === undefined || binding === undefined) throw new Error('no world')
+    const move = (role: 'operator' | 'admin', url: string) =>
+      api.call('PATCH', `/api/v1/instances/${instance.id}`, { role, body: { url } })
+    expect((await move('operator', 'http://first.test/mcp')).status).toBe(200)
+    await updateBinding(api.store, binding.id, null, { passThroughHeaders: { 'X-Tenant': 'own-secret' } })
+    const refused = await move('operator', 'http://second.test/mcp')
+    expect([refused.status, refused.json.code]).toEqual([403, 'forbidden'])
+    expect((await move('operator', 'http://first.test/other')).status).toBe(200)
+    expect((await move('admin', 'http://second.test/mcp')).status).toBe(200)
   })
 
   it.each<[string, object, number, string]>([

@@ -158,10 +158,52 @@ describe('changing a platform', () => {
     expect(back.json).toMatchObject({ hasCredential: true, credentialState: 'valid' })
   })
 
+  it('has an age of its own for its tokens, or none, or follows the installation', async () => {
+    const set = (rotateAfterDays: unknown) =>
+      api.call('PATCH', `/api/v1/platforms/${id}`, { body: { rotateAfterDays } })
+    for (const days of [30, 0, null]) {
+      const answer = await set(days)
+      expect([answer.status, answer.json.rotateAfterDays]).toEqual([200, days])
+    }
+    for (const wrong of [-1, 1.5, '30', 36_501]) {
+      const answer = await set(wrong)
+      expect([answer.status, fieldsOf(answer)]).toEqual([400, ['rotateAfterDays']])
+    }
+    await set(7)
+    await api.call('PATCH', `/api/v1/platforms/${id}`, { body: { name: 'Changed' } })
+    expect((await api.call('GET', `/api/v1/platforms/${id}`)).json.rotateAfterDays).toBe(7)
+    const forced = await api.call('POST', '/api/v1/platforms?force=true', {
+      body: input({ rotateAfterDays: 90 }, { port: await freePort() }),
+    })
+    expect([forced.status, forced.json.rotateAfterDays]).toEqual([201, 90])
+    await api.call('DELETE', `/api/v1/platforms/${forced.json.id}`)
+  })
+
   it('another host drops the password even when the check cannot be made', async () => {
     const other = await api.call('PATCH', `/api/v1/platforms/${id}`, { body: { database: { host: 'localhost' } } })
     expect(other.json).toMatchObject({ hasCredential: false, settings: { database: { host: 'localhost' } } })
     expect(other.json.settings.database).not.toHaveProperty('password')
+  })
+
+  it('another name of a database that is registered is no place for a second platform', async () => {
+    const registered = await api.call('PATCH', `/api/v1/platforms/${id}`, {
+      body: { database: { host: '127.0.0.1', password: PASSWORD } },
+    })
+    expect(registered.json.credentialState).toBe('valid')
+    const other = await api.call('POST', '/api/v1/platforms?force=true', {
+      body: input({ name: 'Second' }, { port: await freePort() }),
+    })
+    const path = `/api/v1/platforms/${other.json.id}`
+    const { port } = dify.connection
+    const there = { host: 'localhost', port }
+    const moved = await api.call('PATCH', path, { body: { database: { ...there, password: PASSWORD } } })
+    expect([moved.status, moved.json.code, fieldsOf(moved)]).toEqual([409, 'already_registered', ['database']])
+    expect((await api.call('PATCH', path, { body: { database: there } })).json.hasCredential).toBe(false)
+    const given = await api.call('PUT', `${path}/credential`, { body: { password: PASSWORD } })
+    expect([given.status, given.json.code]).toEqual([409, 'already_registered'])
+    await api.call('DELETE', path)
+    const back = await api.call('PATCH', `/api/v1/platforms/${id}`, { body: { database: { host: 'localhost' } } })
+    expect(back.json.hasCredential).toBe(false)
   })
 
   it('a new password wakes the runs that wait for one', async () => {

@@ -67,7 +67,7 @@ describe('a profile', () => {
     ['an unknown time zone', { schedule: { cron: '0 3 * * *', timezone: 'Mars/Base' } }, 'schedule', 400],
     ['both kinds of schedule', { schedule: { cron: '0 3 * * *', intervalMs: 60_000 } }, 'schedule', 400],
     ['an interval of a second', { schedule: { intervalMs: 1000 } }, 'schedule', 400],
-    ['a policy that removes', { writePolicy: 'mirror' }, 'writePolicy', 400],
+    ['an unknown policy', { writePolicy: 'replace' }, 'writePolicy', 400],
     ['no instance', { selection: { instanceIds: [], spaceIds: 'all' } }, 'selection.instanceIds', 400],
     [
       'an unknown instance',

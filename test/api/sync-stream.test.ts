@@ -23,8 +23,8 @@ async function newRun(): Promise<string> {
 }
 
 /** Opens the stream and reads from it event by event. */
-async function listen(id: string, headers: Record<string, string> = {}) {
-  const response = await api.app.request(`/api/v1/syncs/${id}/events`, {
+async function listen(id: string, headers: Record<string, string> = {}, query = '') {
+  const response = await api.app.request(`/api/v1/syncs/${id}/events${query}`, {
     headers: { authorization: `Bearer ${api.keys.viewer}`, ...headers },
   })
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
@@ -81,5 +81,24 @@ describe('live events', () => {
     const late = await listen(id, { 'last-event-id': '1' })
     expect([(await late.next())?.id, (await late.next())?.id, await late.next()]).toEqual(['2', '3', null])
     expect((await listen(id, { 'last-event-id': 'x' })).response.status).toBe(400)
+  })
+
+  it('begin where the run stood when it was read, and after a break where they broke off', async () => {
+    const id = await newRun()
+    for (const state of ['a', 'b']) await appendSyncEvent(api.store, id, 'target', { state })
+    const response = await api.app.request(`/api/v1/syncs/${id}`, {
+      headers: { authorization: `Bearer ${api.keys.viewer}` },
+    })
+    const run: unknown = await response.json()
+    expect(run).toMatchObject({ lastEvent: 2 })
+    await appendSyncEvent(api.store, id, 'target', { state: 'c' })
+    const first = await listen(id, {}, '?after=2')
+    expect(await first.next()).toMatchObject({ id: '3', data: { state: 'c' } })
+    await first.cancel()
+    await appendSyncEvent(api.store, id, 'target', { state: 'd' })
+    const again = await listen(id, { 'last-event-id': '3' }, '?after=2')
+    expect(await again.next()).toMatchObject({ id: '4', data: { state: 'd' } })
+    await again.cancel()
+    expect((await listen(id, {}, '?after=-1')).response.status).toBe(400)
   })
 })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { MASK } from '../../src/api/schemas.ts'
 import { updateInstance } from '../../src/store/instances.ts'
 import { upsertSpaces } from '../../src/store/spaces.ts'
 import { createTargets, finishTarget, listTargets } from '../../src/store/sync-targets.ts'
@@ -105,7 +106,7 @@ describe('POST /syncs', () => {
     ['a text for a list', { instanceIds: 'all' }, ['instanceIds']],
     ['another word than all', { spaceIds: 'every' }, ['spaceIds']],
     ['a number among the spaces', { spaceIds: ['a', 7] }, ['spaceIds[1]']],
-    ['an unknown policy', { writePolicy: 'mirror' }, ['writePolicy']],
+    ['an unknown policy', { writePolicy: 'replace' }, ['writePolicy']],
     ['a misspelt property', { dryrun: true }, ['dryrun']],
     [
       'a property too many in an authorization',
@@ -191,6 +192,13 @@ describe('authorizations', () => {
       422,
       'invalid_field',
       ['authorizations[0].passThroughHeaders.Host'],
+    ],
+    [
+      'a mask that stands for nothing',
+      () => [{ ...cell, passThroughHeaders: { 'X-None': MASK } }],
+      422,
+      'invalid_field',
+      ['authorizations[0].passThroughHeaders.X-None'],
     ],
     [
       'a past expiry',
@@ -352,5 +360,22 @@ describe('a closed run', () => {
     for (const target of (await listTargets(api.store, id)).items) await finishTarget(api.store, target.id, 'unchanged')
     const none = await api.call('POST', `/api/v1/syncs/${id}/retry`, { role: 'operator' })
     expect([none.status, none.json.code]).toEqual([409, 'nothing_to_retry'])
+  })
+
+  it('is retried as the dry run that it was: as a whole, with its authorizations, and writing nothing', async () => {
+    const token = 'Sesam-0pen-your-gate-43!'
+    for (const withTargets of [false, true]) {
+      const plan = await start({ dryRun: true, authorizations: [{ ...cell, token, enabled: false }] })
+      if (withTargets) await createTargets(api.store, plan.json.id, [{ ...cell, bindingId: null }])
+      await finishSync(api.store, plan.json.id, { state: 'failed', errorType: 'Unavailable', errorMessage: 'away' })
+      const retry = await api.call('POST', `/api/v1/syncs/${plan.json.id}/retry`, { role: 'operator' })
+      expect(retry.status).toBe(202)
+      expect(await getSync(api.store, retry.json.id)).toMatchObject({
+        dryRun: true,
+        retryOf: null,
+        selection: { instanceIds, spaceIds },
+      })
+      expect(await openAuthorizations(api.store, retry.json.id)).toEqual([{ ...cell, token, enabled: false }])
+    }
   })
 })

@@ -56,6 +56,21 @@ test('parallel transactions with FOR UPDATE lose no update, errors among them re
   expect((await db.query('SELECT v FROM t')).rows).toEqual([{ v: 90 }])
 })
 
+test('no client can set a timer that ends the one session when it idles, in a transaction or outside', async () => {
+  const [client, other] = await connectMany(2)
+  const set = `SELECT set_config('idle_session_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false)`
+  const shown = `SELECT current_setting('idle_session_timeout') AS a, current_setting('idle_in_transaction_session_timeout') AS b`
+  await client.query(set, ['50'])
+  expect((await other.query(shown)).rows).toEqual([{ a: '0', b: '0' }])
+  await client.query('BEGIN')
+  await client.query(set, ['50'])
+  // Long after both would have fired.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  expect((await client.query(shown)).rows).toEqual([{ a: '0', b: '0' }])
+  await client.query('COMMIT')
+  expect((await other.query('SELECT v FROM t WHERE id = 1')).rows).toEqual([{ v: 0 }])
+})
+
 test('a client that vanishes inside a transaction is rolled back and blocks nobody', async () => {
   const [dying, waiting, reader] = await connectMany(3)
   await dying.query('BEGIN')
@@ -66,6 +81,21 @@ test('a client that vanishes inside a transaction is rolled back and blocks nobo
   vanish(dying)
   expect((await read).rows).toEqual([{ v: 0 }])
   expect(await abandoned).toMatch(/terminated|closed/i)
+})
+
+test('no client can set a timer that ends the one session when it idles, in a transaction or outside', async () => {
+  const [client, other] = await connectMany(2)
+  const set = `SELECT set_config('idle_session_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false)`
+  const shown = `SELECT current_setting('idle_session_timeout') AS a, current_setting('idle_in_transaction_session_timeout') AS b`
+  await client.query(set, ['50'])
+  expect((await other.query(shown)).rows).toEqual([{ a: '0', b: '0' }])
+  await client.query('BEGIN')
+  await client.query(set, ['50'])
+  // Long after both would have fired.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  expect((await client.query(shown)).rows).toEqual([{ a: '0', b: '0' }])
+  await client.query('COMMIT')
+  expect((await other.query('SELECT v FROM t WHERE id = 1')).rows).toEqual([{ v: 0 }])
 })
 
 test('a client that vanishes inside a failed transaction blocks nobody', async () => {

@@ -19,7 +19,7 @@ let world: FaultWorld
 
 beforeAll(async () => {
   cluster = await startCluster({ apis: 1, workers: 2, gateways: 1, env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '3' } })
-  world = await startFaultWorld(cluster, { name: 'Frozen', instances: 2, workspaces: 1 })
+  world = await startFaultWorld(cluster, { name: 'Frozen', instances: 6, workspaces: 1 })
 }, 180_000)
 
 afterAll(async () => {
@@ -34,11 +34,11 @@ describe('SIGSTOP of a worker past its lease', () => {
     const unlockProviders = await lockTable(world, 'tool_mcp_providers', 'SHARE')
     const syncId = await world.startSync()
     await untilBlocked(world, 'INSERT INTO tool_mcp_providers')
-    // It stops between two writes, with the workspace's lock in Dify's database and the lease in ours.
+    // It stops between two writes (up to four are in flight), with the workspace's lock in Dify's database and the lease in ours.
     const deployments = await cluster.store.session()
     await deployments.query('SELECT bindingId FROM Deployment FOR UPDATE')
     await unlockProviders()
-    await until('the first provider is there', async () => (await world.dify.rows()).length === 1)
+    await until('a provider is there', async () => (await world.dify.rows()).length > 0)
     sleeper?.freeze()
     await deployments.close()
     await other?.start()
@@ -53,7 +53,7 @@ describe('SIGSTOP of a worker past its lease', () => {
     await sleeper?.untilReady()
     const again = await world.startSync()
     const { state, counts } = await finished(cluster, again)
-    expect({ state, unchanged: counts.unchanged }).toEqual({ state: 'succeeded', unchanged: 2 })
+    expect({ state, unchanged: counts.unchanged }).toEqual({ state: 'succeeded', unchanged: 6 })
     expect(await world.dify.query('SELECT id, xmin::text FROM tool_mcp_providers ORDER BY id')).toEqual(before)
     expect(await pendingActivities(cluster, syncId)).toEqual([])
     await assertAgreement(cluster, world)

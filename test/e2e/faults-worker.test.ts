@@ -87,7 +87,7 @@ describe('SIGKILL of the worker', () => {
     await kill()
     kills.push('writeDifyProviders, before the commit')
 
-    // The provider is there, the store has not heard of it.
+    // What was written is there, the store has not heard of it.
     await unlockProviders()
     await until('the dead worker’s session has ended', async () => {
       const sessions = await world.dify.query(
@@ -102,7 +102,7 @@ describe('SIGKILL of the worker', () => {
     const deployments = await store.session()
     await deployments.query('SELECT bindingId FROM Deployment FOR UPDATE')
     await unlockProviders()
-    await until('the first provider is there', async () => (await world.dify.rows()).length === 1)
+    await until('a provider is there', async () => (await world.dify.rows()).length > 0)
     await kill()
     await deployments.close()
     kills.push('writeDifyProviders, after the commit')

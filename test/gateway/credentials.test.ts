@@ -114,6 +114,10 @@ describe('who may call', () => {
     const instance = world.view.addInstance({ url: upstream.url })
     const answer = await post(mcpUrl(world, instance), null, [ping(1), { jsonrpc: '2.0', method: 'note' }, ping('b')])
     expect(answer.json()).toMatchObject([{ id: 1 }, { id: 'b' }])
+    // Of very many, the errors would be a multiple of what was sent.
+    const many = await post(mcpUrl(world, instance), null, Array(1_001).fill({ id: 1 }))
+    expect([many.status, many.json()]).toMatchObject([401, [{ id: null }]])
+    expect(many.json()).toHaveLength(1)
   })
 })
 

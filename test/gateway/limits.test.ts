@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer as createNetServer } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connect, createServer as createNetServer } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createBreaker } from '../../src/gateway/breaker.ts'
 import { createThrottle } from '../../src/gateway/throttle.ts'
 import { freePort } from '../support/mcp-servers.ts'
@@ -66,10 +66,42 @@ describe('requests per second', () => {
     expect(throttle.take('a', limits)).toBeNull()
     throttle.giveBack('a')
     throttle.sweep()
-    expect(throttle.take('a', limits)).toEqual({ code: 'rate_limited', retryAfterS: 1 })
+    expect(throttle.take('a', limits)).toEqual({ code: 'rate_limited', retryAfterS: 1, waitMs: 1_000 })
     nowMs = 1_000
     throttle.sweep()
     expect(throttle.take('a', limits)).toBeNull()
+  })
+})
+
+describe('whoever counts for several processes', () => {
+  test('is asked for a client that leaves meanwhile: it is given back, and its body is not waited for', async () => {
+    const asked = Promise.withResolvers<void>()
+    const answer = Promise.withResolvers<null>()
+    const givenBack = Promise.withResolvers<void>()
+    const throttle = {
+      take: () => {
+        asked.resolve()
+        return answer.promise
+      },
+      giveBack: () => givenBack.resolve(),
+      sweep() {},
+    }
+    const counted = await createWorld({ throttle, limits: { bodyTimeoutMs: 3_600_000 } })
+    const instance = counted.view.addInstance({ url: upstream.url, limits: { maxOpenRequests: 2 } })
+    const { token } = counted.view.addToken(instance)
+    const { port, pathname } = new URL(mcpUrl(counted, instance))
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(`POST ${pathname} HTTP/1.1\r\nHost: a\r\nAuthorization: ${token}\r\nContent-Length: 9\r\n\r\n`)
+    await asked.promise
+    socket.destroy()
+    await counted.journaled(({ status }) => status === 499)
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    answer.resolve(null)
+    await givenBack.promise
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(timers.mock.calls.filter(([, ms]) => ms === 3_600_000)).toEqual([])
+    timers.mockRestore()
+    await counted.close()
   })
 })
 

@@ -1,8 +1,21 @@
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Upstream, World } from './world.ts'
-import { answerJson, codeOf, createUpstream, createWorld, mcpUrl, openStream, ping, post, send } from './world.ts'
+import {
+  answerJson,
+  codeOf,
+  createUpstream,
+  createWorld,
+  mcpUrl,
+  openStream,
+  ping,
+  post,
+  resultFor,
+  send,
+  sseUrl,
+} from './world.ts'
 
 let upstream: Upstream
 const worlds: World[] = []
@@ -59,6 +72,26 @@ describe('a store that is away', () => {
   })
 })
 
+describe('a store that was restored', () => {
+  test('and cannot be read whole is a store that is away, though it tells its revision', async () => {
+    const clock = { ms: 0 }
+    const { world, url, token } = await setUp({ monotonicMs: () => clock.ms, limits: { maxStaleMs: 1_000 } })
+    upstream.answer = (_req, res) => answerJson(res, { jsonrpc: '2.0', id: 1, result: {} })
+    const { loadAll } = world.view
+    world.view.loadAll = () => Promise.reject(new Error('the store is away'))
+    world.view.revision = 0
+    clock.ms = 1_100
+    const { polls } = world.view
+    // Whoever asks again has come to an end with the last answer.
+    await expect.poll(() => world.view.polls).toBeGreaterThan(polls + 1)
+    const refused = await post(url, token, ping())
+    expect([refused.status, codeOf(refused)]).toEqual([503, 'store_away'])
+    world.view.loadAll = loadAll
+    await expect.poll(() => world.gateway.problem()).toBeNull()
+    expect((await post(url, token, ping())).status).toBe(200)
+  })
+})
+
 describe('the end of the process', () => {
   test('an answer in flight comes whole, streamed or not; endless streams end; connections close', async () => {
     const { world, url, token } = await setUp()
@@ -93,6 +126,31 @@ describe('the end of the process', () => {
     upstream.answer = (_req, res) => answerJson(res, { jsonrpc: '2.0', id: 1, result: {} })
     const late = await post(url, token, ping())
     expect([late.status, late.headers.connection]).toEqual([200, 'close'])
+  })
+
+  test('a call over HTTP+SSE is answered, as its answer comes on the stream', async () => {
+    const { world } = await setUp()
+    const instance = world.view.addInstance({ url: `${upstream.origin}/sse`, transport: 'sse' })
+    const headers = { Authorization: `Bearer ${world.view.addToken(instance).token}` }
+    const opened = Promise.withResolvers<ServerResponse>()
+    upstream.answer = (req, res) => {
+      if (req.method !== 'GET') return void res.writeHead(202).end()
+      res.writeHead(200, { 'content-type': 'text/event-stream' })
+      res.write('event: endpoint\ndata: /message?s=1\n\n')
+      opened.resolve(res)
+    }
+    const stream = await openStream(sseUrl(world, instance), { headers })
+    const [endpoint] = (await once(stream, 'data')) as [Buffer]
+    const [path = ''] = /\/mcp-gateway\/\S+/.exec(String(endpoint)) ?? []
+    expect((await send(world.origin + path, { headers, body: JSON.stringify(ping(9)) })).status).toBe(202)
+
+    const drained = world.gateway.drain()
+    const answer = `data: ${JSON.stringify(resultFor(JSON.stringify(ping(9))))}\n\n`
+    ;(await opened.promise).end(answer)
+    const chunks: Buffer[] = []
+    for await (const chunk of stream) chunks.push(chunk as Buffer)
+    expect(Buffer.concat(chunks).toString()).toBe(answer)
+    await drained
   })
 
   test('what does not end in time is ended', async () => {

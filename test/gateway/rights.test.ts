@@ -254,6 +254,70 @@ describe('a token that the snapshot does not have', () => {
     expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([401, 401, 401])
     await replica.close()
   })
+
+  it('is not waited for without end while the store hangs, nor does that keep others from being asked for', async () => {
+    const { view } = await fresh({ notifies: false })
+    const instance = view.addInstance({ url: upstream.url })
+    const limits = { maxLookups: 1, readTimeoutMs: 20, pollIntervalMs: 3_600_000 }
+    const replica = await createWorld({ view, limits })
+    const { token } = view.addToken(instance)
+    view.gate = Promise.withResolvers<void>().promise
+    const hung = await post(mcpUrl(replica, instance), token, ping('x'))
+    expect([hung.status, codeOf(hung)]).toEqual([503, 'gateway_busy'])
+    view.gate = null
+    expect((await post(mcpUrl(replica, instance), token, ping())).status).toBe(200)
+    await replica.close()
+  })
+})
+
+describe('a token that was revoked', () => {
+  it('stays in memory only while it is among the latest, and is refused all the same', async () => {
+    const { view } = await fresh({})
+    const instance = view.addInstance({ url: upstream.url })
+    const replica = await createWorld({ view, limits: { maxRevoked: 2 } })
+    const url = mcpUrl(replica, instance)
+    const tokens = [1, 2, 3, 4].map(() => view.addToken(instance))
+    await replica.gateway.waitFor(view.revision, 60_000)
+    for (const { token } of tokens) expect((await post(url, token, ping())).status).toBe(200)
+    for (const { credential } of tokens) view.changeToken(credential.hash, { state: 'revoked' })
+    await replica.gateway.waitFor(view.revision, 60_000)
+    view.lookUps = 0
+    const codes = []
+    for (const { token } of tokens.toReversed()) codes.push(codeOf(await post(url, token, ping())), view.lookUps)
+    expect(codes).toEqual(
+      [
+        ['credential_revoked', 0],
+        ['credential_revoked', 0],
+        ['credential_revoked', 1],
+        ['credential_revoked', 2],
+      ].flat(),
+    )
+    await replica.close()
+  })
+
+  it('while it was looked up is not served, though nobody in memory knows it any longer', async () => {
+    const { view } = await fresh({ notifies: false })
+    const instance = view.addInstance({ url: upstream.url })
+    const replica = await createWorld({ view, limits: { maxRevoked: 0, pollIntervalMs: 3_600_000 } })
+    const { token, credential } = view.addToken(instance)
+    const gate = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    const find = view.findByHash
+    // What it reads is read before the revocation, and arrives after it.
+    view.findByHash = async (hash) => {
+      const found = await find(hash)
+      asked.resolve()
+      await gate.promise
+      return found
+    }
+    const answer = post(mcpUrl(replica, instance), token, ping())
+    await asked.promise
+    view.changeToken(credential.hash, { state: 'revoked' })
+    expect(await replica.gateway.waitFor(view.revision, 60_000)).toBe(true)
+    gate.resolve()
+    expect((await answer).status).toBe(401)
+    await replica.close()
+  })
 })
 
 async function fresh({ notifies = true }: { notifies?: boolean }) {

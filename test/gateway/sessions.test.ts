@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createSubjectSeal } from '../../src/gateway/session.ts'
@@ -109,7 +108,12 @@ describe('an HTTP+SSE endpoint', () => {
   /** Reads the stream until its endpoint event is whole. */
   async function endpointOf(stream: IncomingMessage): Promise<string> {
     let text = ''
-    while (!/\ndata: .*\n\n/.test(`\n${text}`)) text += String(((await once(stream, 'data')) as [Buffer])[0])
+    const found = Promise.withResolvers<void>()
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      if (/\ndata: .*\n\n/.test(`\n${text}`)) found.resolve()
+    })
+    await found.promise
     return /data: (.*)\n/.exec(text)?.[1] ?? ''
   }
 
@@ -122,17 +126,17 @@ describe('an HTTP+SSE endpoint', () => {
     }
   }
 
-  it.each(['/message?sessionId=abc', 'message?sessionId=abc', 'ABSOLUTE'])(
+  it.each(['/message?sessionId=only-upstream', 'message?sessionId=only-upstream', 'ABSOLUTE'])(
     'is rewritten and bound to its subject (%s)',
     async (given) => {
-      streamOf(given === 'ABSOLUTE' ? `${upstream.origin}/message?sessionId=abc` : given)
+      streamOf(given === 'ABSOLUTE' ? `${upstream.origin}/message?sessionId=only-upstream` : given)
       const instance = world.view.addInstance({ url: `${upstream.origin}/sse`, transport: 'sse' })
       const owner = world.view.addToken(instance)
       const thief = world.view.addToken(instance)
       const stream = await openStream(sseUrl(world, instance), { headers: { Authorization: owner.token } })
       const endpoint = await endpointOf(stream)
       expect(endpoint).toMatch(new RegExp(`^/mcp-gateway/${instance.id}/sse/[\\w-]+$`))
-      expect(endpoint).not.toContain('abc')
+      expect(endpoint).not.toContain('only-upstream')
       upstream.requests.length = 0
       const stolen = await post(world.origin + endpoint, thief.token, ping('t'))
       expect([stolen.status, codeOf(stolen)]).toEqual([404, 'endpoint_unknown'])
@@ -143,8 +147,8 @@ describe('an HTTP+SSE endpoint', () => {
         expect(await post(world.origin + endpoint, token, ping())).toMatchObject({ status: 202, body: '' })
       }
       expect(upstream.requests.map(({ target }) => target)).toEqual([
-        '/message?sessionId=abc',
-        '/message?sessionId=abc',
+        '/message?sessionId=only-upstream',
+        '/message?sessionId=only-upstream',
       ])
       stream.destroy()
     },

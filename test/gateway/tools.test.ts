@@ -56,6 +56,8 @@ describe('a tool allow-list', () => {
       '{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call","params":{"name":"b"}}',
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","NAME":"b"}}',
       '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"},"Params":{"name":"b"}}',
+      // To a reader that folds case as Unicode does (Go's encoding/json), the long s is an s.
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"},"paramſ":{"name":"b"}}',
     ]) {
       const answer = await send(url, { headers, body })
       expect([answer.status, codeOf(answer)]).toEqual([400, 'invalid_request'])
@@ -107,6 +109,42 @@ describe('a tool allow-list', () => {
       res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`data: 1\n\ndata: ${'x'.repeat(1001)}`)
     expect((await post(mcpUrl(tight, instance), token, list)).body).toBe('data: 1\n\n')
     await tight.close()
+  })
+
+  it('cuts down a list however deep it is nested', async () => {
+    const { url, token } = limitedTo('a')
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+    const listOf = (tools: string) => `{"jsonrpc":"2.0","id":7,"result":{"tools":[${tools}]}}`
+    const whole = listOf(`{"name":"hidden"},{"name":"a","deep":${deep}}`)
+    const cut = listOf(`{"name":"a","deep":${deep}}`)
+    upstream.answer = (_req, res) =>
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`data: ${whole}\n\n`)
+    expect((await post(url, token, list)).body === `data: ${cut}\n\n`).toBe(true)
+    upstream.answer = (_req, res) => res.writeHead(200, { 'content-type': 'application/json' }).end(whole)
+    expect((await post(url, token, list)).body === cut).toBe(true)
+  })
+
+  it('refuses a body of more values than are made at one time; nobody else’s is parsed', async () => {
+    const { url, token } = limitedTo('a')
+    const large = { ...call('a'), params: { name: 'a', arguments: { rows: Array(200_000).fill(1) } } }
+    const refused = await post(url, token, large)
+    expect([refused.status, codeOf(refused)]).toEqual([413, 'body_too_large'])
+    const instance = world.view.addInstance({ url: upstream.url })
+    const unlimited = world.view.addToken(instance).token
+    expect((await post(mcpUrl(world, instance), unlimited, large)).status).toBe(200)
+    // A batch has to be parsed, whosoever sends it.
+    const batch = await post(mcpUrl(world, instance), unlimited, Array(200_000).fill({}))
+    expect([batch.status, codeOf(batch)]).toEqual([413, 'body_too_large'])
+    expect(upstream.requests).toHaveLength(1)
+  })
+
+  it('answers the id of a refused call as it stood, and no object in its place', async () => {
+    const { url, token } = limitedTo('a')
+    const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }
+    const refused = (id: string) =>
+      send(url, { headers, body: `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":1.0}}` })
+    expect((await refused('9007199254740993')).body).toContain('"id":9007199254740993,')
+    expect((await refused('{"rawJSON":"1"}')).body).toContain('"id":null,')
   })
 
   it('that is not there changes nothing', async () => {

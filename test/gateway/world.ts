@@ -7,11 +7,14 @@ import type { Registry } from 'prom-client'
 import { newId } from '../../src/domain/ids.ts'
 import { mintToken } from '../../src/domain/token.ts'
 import { createEgressPolicy } from '../../src/egress/policy.ts'
-import type { Gateway } from '../../src/gateway/gateway.ts'
+import type { ClientRequest, ClientResponse } from '../../src/gateway/client.ts'
+import type { Gateway, GatewayOptions } from '../../src/gateway/gateway.ts'
 import { createGateway } from '../../src/gateway/gateway.ts'
 import type { GatewayJournalEntry } from '../../src/gateway/journal.ts'
 import type { GatewayLimits } from '../../src/gateway/limits.ts'
+import { isGatewayTarget } from '../../src/gateway/route.ts'
 import type { GatewayCredential, GatewayInstance, GatewayRecords, GatewayView } from '../../src/gateway/view.ts'
+import { listen } from '../../src/roles/http-server.ts'
 import { silentLogger } from '../support/logger.ts'
 
 /** A GatewayView over two maps; every change bumps the revision, told to listeners when `notifies`. */
@@ -146,9 +149,11 @@ export type WorldOptions = {
   sealingKey?: Buffer
   view?: MemoryView
   metrics?: Registry
+  toolHints?: NonNullable<GatewayOptions['toolHints']>
+  throttle?: NonNullable<GatewayOptions['throttle']>
   monotonicMs?: () => number
   /** Sees every request before the gateway does. */
-  before?: (req: IncomingMessage) => void
+  before?: (req: ClientRequest) => void
 }
 
 /** A gateway behind a real listener on 127.0.0.1, with a clock that the test moves. */
@@ -174,14 +179,18 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     limits: { pollIntervalMs: 20, sweepIntervalMs: 20, ...options.limits },
     now: () => clock.nowMs,
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+    ...(options.toolHints === undefined ? {} : { toolHints: options.toolHints }),
+    ...(options.throttle === undefined ? {} : { throttle: options.throttle }),
     ...(options.monotonicMs === undefined ? {} : { monotonicMs: options.monotonicMs }),
   })
   await gateway.start()
-  const server = createServer((req, res) => {
+  const handle = (req: ClientRequest, res: ClientResponse): void => {
     options.before?.(req)
     gateway.handle(req, res)
-  })
-  const port = await listen(server)
+  }
+  const direct = { takes: isGatewayTarget, handle }
+  const server = await listen(handle, '127.0.0.1', 0, 'TEST', { direct })
+  const { port } = server
   ownPorts.add(port)
   origins.push(`http://127.0.0.1:${port}`)
   return {
@@ -203,9 +212,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     clock,
     async close() {
       await gateway.close()
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
+      await server.close(0)
     },
   }
 }
@@ -232,7 +239,7 @@ export async function createUpstream(): Promise<Upstream> {
       upstream.answer(req, res, body)
     })
   })
-  const origin = `http://127.0.0.1:${await listen(server)}`
+  const origin = `http://127.0.0.1:${await portOf(server)}`
   const upstream: Upstream = {
     url: `${origin}/mcp`,
     origin,
@@ -287,8 +294,10 @@ export async function openStream(url: string, options: SendOptions = {}): Promis
   const body = options.body === undefined ? null : Buffer.from(options.body)
   const given = options.headers ?? {}
   const flat = Array.isArray(given) ? [...given] : Object.entries(given).flat()
-  if (!flat.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'host'))
-    flat.push('Host', `${hostname}:${port}`)
+  const has = (wanted: string) => flat.some((name, index) => index % 2 === 0 && name.toLowerCase() === wanted)
+  if (!has('host')) flat.push('Host', `${hostname}:${port}`)
+  // As clients that call more than once; `close` would take the request to node:http.
+  if (!has('connection')) flat.push('Connection', 'keep-alive')
   if (body !== null) {
     flat.push(
       ...(options.chunked === true ? ['Transfer-Encoding', 'chunked'] : ['Content-Length', String(body.length)]),
@@ -326,7 +335,7 @@ export function codeOf(answer: Answer): string {
   return body.error.data.code
 }
 
-async function listen(server: ReturnType<typeof createServer>): Promise<number> {
+async function portOf(server: ReturnType<typeof createServer>): Promise<number> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return (server.address() as AddressInfo).port

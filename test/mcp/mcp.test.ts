@@ -354,6 +354,13 @@ describe('failures', () => {
     if (type === 'RateLimited') expect(error.retryAfterMs).toBe(7_000)
   })
 
+  test('a 429 that asks for days is heeded for minutes: a run would stand still for as long', async () => {
+    const server = await scripted({
+      intercept: (_request, response) => void response.writeHead(429, { 'retry-after': '999999' }).end() === undefined,
+    })
+    expect((await failureOf(handshake(target(server.url)))).retryAfterMs).toBe(300_000)
+  })
+
   test('a redirect is not followed', async () => {
     const aim = await scripted()
     const server = await scripted({

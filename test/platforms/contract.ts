@@ -21,7 +21,7 @@ export type ContractSpace = {
   /** How many objects stand there, ours and others'. */
   count(): Promise<number>
   /** An object made by somebody else, that calls `url`; answers its id there. */
-  addForeign(url: string): Promise<string>
+  addForeign(url: string, name?: string): Promise<string>
   /** Whether an object with this id stands there. */
   has(remoteId: string): Promise<boolean>
   /** Deletes an object behind Toolferry's back. */
@@ -134,6 +134,33 @@ export function describePlatformContract(
       await other.remove()
       expect(await space.snapshot()).toEqual(before)
       expect(await space.has(foreign)).toBe(true)
+    })
+
+    it('finds what may be adopted: in the way, by its id, or calling the MCP server itself; nothing of another space', async () => {
+      const cell = new Cell(platform, space)
+      const desired = platform.normalise(world.desired({ instanceId: 'adoptable' }))
+      const look = (remoteId: string | null, upstreamUrl = 'https://upstream.example.com/mcp') => {
+        const identity = platform.proposeIdentity('adoptable')
+        return platform.findAdoptable(space.ref, { remoteId, identity, desired, upstreamUrl }, { signal: never() })
+      }
+      expect(await look(null)).toBeNull()
+      const elsewhere = await (await world.addSpace()).addForeign(desired.fields.url ?? '', desired.fields.name)
+      expect([await look(null), await look(elsewhere), await look('no-such-id')]).toEqual([null, null, null])
+      const direct = await space.addForeign('https://upstream.example.com/mcp', desired.fields.name)
+      expect((await look(null))?.identity.id).toBe(direct)
+      expect(await look(null, 'https://other.example.com/mcp')).toBeNull()
+      await space.deleteBehindOurBack(direct)
+      const named = await space.addForeign('https://else.example.com/mcp', 'Another name')
+      expect((await look(named))?.identity.id).toBe(named)
+      const inTheWay = await space.addForeign(desired.fields.url ?? '', desired.fields.name)
+      const found = await look(null)
+      expect([found?.identity.id, found?.shown.name]).toEqual([inTheWay, desired.fields.name])
+      // From then on it is ours like any other: written in place, and unchanged afterwards.
+      cell.identity = found?.identity ?? null
+      expect((await cell.sync(world.desired({ instanceId: 'adoptable' }))).action).toBe('update')
+      expect((await cell.sync(world.desired({ instanceId: 'adoptable' }))).action).toBe('unchanged')
+      expect(await space.has(inTheWay)).toBe(true)
+      expect(await space.count()).toBe(2)
     })
 
     it('removes only ours, and once more is fine', async () => {
@@ -317,6 +344,9 @@ class Cell {
       checkpoint: this.checkpoint,
       saveCheckpoint: async (step, data) => {
         this.checkpoint = { step, data }
+      },
+      clearCheckpoint: async () => {
+        this.checkpoint = null
       },
       fieldsToWrite: (observed) => {
         wrote =

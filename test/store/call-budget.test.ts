@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Clock } from '../../src/domain/clock.ts'
+import type { Clock, Repeat } from '../../src/domain/clock.ts'
 import { createCallBudget, freeAllSlots } from '../../src/store/call-budget.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ENGINES, openTestStore } from './test-store.ts'
@@ -8,19 +8,39 @@ import { ENGINES, openTestStore } from './test-store.ts'
 
 const NEVER = new AbortController().signal
 
-/** Time moves when everybody who works on it sleeps: to the first who wakes. */
-function sharedClock(workers: number): Clock & { done(): void } {
+type SharedClock = Clock & {
+  done(): void
+  /** What one process repeats, until it dies or stands still. */
+  process(): { repeat: Repeat; die(): void }
+}
+
+/** Time moves when everybody who works on it sleeps: to the first who wakes. What is to be repeated on the way is. */
+function sharedClock(workers: number): SharedClock {
   let nowMs = Date.UTC(2026, 0, 5)
   let awake = workers
+  let moving = false
   let sleepers: { untilMs: number; wake: () => void }[] = []
-  const moveOn = () => {
-    const [first] = sleepers.toSorted((a, b) => a.untilMs - b.untilMs)
-    if (awake > 0 || first === undefined) return
-    nowMs = Math.max(nowMs, first.untilMs)
-    const due = sleepers.filter(({ untilMs }) => untilMs <= nowMs)
-    sleepers = sleepers.filter(({ untilMs }) => untilMs > nowMs)
-    awake += due.length
-    for (const { wake } of due) wake()
+  let repeats: { atMs: number; everyMs: number; work: () => Promise<void> }[] = []
+  const moveOn = async () => {
+    if (moving) return
+    moving = true
+    for (;;) {
+      const [first] = sleepers.toSorted((a, b) => a.untilMs - b.untilMs)
+      if (awake > 0 || first === undefined) break
+      const [repeated] = repeats.toSorted((a, b) => a.atMs - b.atMs)
+      if (repeated !== undefined && repeated.atMs <= first.untilMs) {
+        nowMs = Math.max(nowMs, repeated.atMs)
+        repeated.atMs += repeated.everyMs
+        await repeated.work()
+        continue
+      }
+      nowMs = Math.max(nowMs, first.untilMs)
+      const due = sleepers.filter(({ untilMs }) => untilMs <= nowMs)
+      sleepers = sleepers.filter(({ untilMs }) => untilMs > nowMs)
+      awake += due.length
+      for (const { wake } of due) wake()
+    }
+    moving = false
   }
   return {
     now: () => nowMs,
@@ -28,11 +48,27 @@ function sharedClock(workers: number): Clock & { done(): void } {
       new Promise((resolve) => {
         sleepers.push({ untilMs: nowMs + durationMs, wake: resolve })
         awake -= 1
-        moveOn()
+        void moveOn()
       }),
     done: () => {
       awake -= 1
-      moveOn()
+      void moveOn()
+    },
+    process: () => {
+      const mine: (typeof repeats)[number][] = []
+      return {
+        repeat: (everyMs, work) => {
+          const one = { atMs: nowMs + everyMs, everyMs, work }
+          mine.push(one)
+          repeats.push(one)
+          return async () => {
+            repeats = repeats.filter((other) => other !== one)
+          }
+        },
+        die: () => {
+          repeats = repeats.filter((one) => !mine.includes(one))
+        },
+      }
     },
   }
 }
@@ -112,18 +148,65 @@ describe.each(ENGINES)('the call budget on %s', (engine) => {
     expect(clock.now()).toBe(from)
   })
 
-  it('a slot whose holder died is free again in the end, and its late return frees nobody else’s', async () => {
+  it('a slot whose holder died is taken over once its lease has lapsed, and its late return frees nobody else’s', async () => {
     const clock = sharedClock(1)
-    const options = { clock, slots: 1, intervalMs: 0, slotMs: 10_000 }
+    const options = { clock, slots: 1, intervalMs: 0 }
     const key = 'www.coze.cn|user:6'
-    const died = await createCallBudget(store, options).take(key, NEVER)
+    const holder = clock.process()
+    const died = await createCallBudget(store, { ...options, repeat: holder.repeat }).take(key, NEVER)
+    await clock.sleep(100_000)
+    holder.die()
     const from = clock.now()
-    const mine = await createCallBudget(store, options).take(key, NEVER)
-    expect(clock.now() - from).toBeGreaterThanOrEqual(10_000)
+    const mine = await createCallBudget(store, { ...options, repeat: clock.process().repeat }).take(key, NEVER)
+    const waitedMs = clock.now() - from
+    expect(waitedMs).toBeGreaterThan(0)
+    expect(waitedMs).toBeLessThanOrEqual(30_200)
     await died()
     const rows = await store.db.callBudget.findMany({ where: { id: `${key}#1` } })
     expect(rows[0]?.nextAt.getTime()).toBeGreaterThan(clock.now())
     await mine()
+    expect((await store.db.callBudget.findUnique({ where: { id: `${key}#1` } }))?.nextAt.getTime()).toBe(0)
+  })
+
+  it('a call that lasts longer than a lease keeps its slot to its end', async () => {
+    const clock = sharedClock(2)
+    const options = { clock, slots: 1, intervalMs: 0, leaseMs: 30_000 }
+    const key = 'www.coze.cn|user:9'
+    const long = await createCallBudget(store, { ...options, repeat: clock.process().repeat }).take(key, NEVER)
+    const from = clock.now()
+    let endedMs = 0
+    const ending = clock.sleep(90_000).then(async () => {
+      endedMs = clock.now()
+      await long()
+      clock.done()
+    })
+    const next = await createCallBudget(store, { ...options, repeat: clock.process().repeat }).take(key, NEVER)
+    await ending
+    expect(endedMs - from).toBe(90_000)
+    expect(clock.now()).toBeGreaterThanOrEqual(endedMs)
+    await next()
+  })
+
+  it('a holder that stood still and wakes too late does not renew what is another’s by then', async () => {
+    const clock = sharedClock(1)
+    const options = { clock, slots: 1, intervalMs: 0 }
+    const key = 'www.coze.cn|user:10'
+    const renewals: (() => Promise<void>)[] = []
+    const frozen: Repeat = (_everyMs, work) => {
+      renewals.push(work)
+      return async () => undefined
+    }
+    const late = await createCallBudget(store, { ...options, repeat: frozen }).take(key, NEVER)
+    const mine = await createCallBudget(store, { ...options, repeat: clock.process().repeat }).take(key, NEVER)
+    const endOf = async () =>
+      (await store.db.callBudget.findUnique({ where: { id: `${key}#1` } }))?.nextAt.getTime() ?? 0
+    const before = await endOf()
+    for (const renew of renewals) await renew()
+    await late()
+    expect(renewals).toHaveLength(1)
+    expect(await endOf()).toBe(before)
+    await mine()
+    expect(await endOf()).toBe(0)
   })
 
   it('a process that has the store for itself frees them all at its start; Retry-After still stands', async () => {

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { expect } from 'vitest'
 import type { RemoteSpace } from '../../src/platforms/platform.ts'
 import { type BindingRecord, ensureBindings } from '../../src/store/bindings.ts'
+import { type DeploymentRecord, getDeployment } from '../../src/store/deployments.ts'
+import { recordGone } from '../../src/store/gone.ts'
 import { createInstance, type InstanceRecord, type NewInstance } from '../../src/store/instances.ts'
 import { createPlatform, type PlatformRecord } from '../../src/store/platforms.ts'
 import { allSpaces, type SpaceRecord, upsertSpaces } from '../../src/store/spaces.ts'
@@ -65,6 +68,18 @@ export async function makeWorld(store: Store, size: { spaces: number; instances:
   for (let index = 0; index < size.instances; index++) instances.push(await makeInstance(store))
   const cells = instances.flatMap((instance) => spaces.map((space) => ({ instanceId: instance.id, spaceId: space.id })))
   return { platform, spaces, instances, bindings: await ensureBindings(store, cells) }
+}
+
+/** Its deployment, as a look at the platform begins with it. */
+export async function seenOf(store: Store, bindingId: string): Promise<DeploymentRecord> {
+  const deployment = await getDeployment(store, bindingId)
+  if (deployment === null) throw new Error('there is no such binding')
+  return deployment
+}
+
+/** Its object was seen to be gone from the platform. */
+export async function markGone(store: Store, bindingId: string, syncId: string | null = null): Promise<void> {
+  expect(await recordGone(store, bindingId, syncId, await seenOf(store, bindingId))).toBe(true)
 }
 
 /** The only one. */

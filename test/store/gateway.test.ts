@@ -9,7 +9,6 @@ import {
   deleteExpiredConsoleSessions,
   findApiKey,
   findConsoleSession,
-  isLastAdminKey,
   revokeApiKey,
 } from '../../src/store/api-keys.ts'
 import { listAudit } from '../../src/store/audit.ts'
@@ -71,6 +70,20 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
         bindingExpiresAt: new Date('2041-01-01'),
       })
       expect(credential(manual.id)).toMatchObject({ bindingId: null, enabled: true, passThroughHeaders: { me: '4' } })
+    })
+
+    it('loads page by page the same as at once, revoked ones left out', async () => {
+      const { bindings } = await makeWorld(store, { spaces: 5, instances: 1 })
+      const tokens: Awaited<ReturnType<typeof mintTokenFor>>[] = []
+      for (const { id } of bindings) tokens.push(await mintTokenFor(store, id))
+      await revokeTokens(store, [at(tokens, 2).id])
+      const whole = await view.loadAll()
+      const ids = (records: typeof whole) => records.credentials.map(({ tokenId }) => tokenId)
+      expect(ids(whole)).toEqual(expect.arrayContaining([0, 1, 3, 4].map((index) => at(tokens, index).id)))
+      expect(ids(whole)).not.toContain(at(tokens, 2).id)
+      for (const pageRows of [1, 2, whole.credentials.length, whole.credentials.length + 1]) {
+        expect(await createGatewayView(store, { pageRows }).loadAll()).toEqual(whole)
+      }
     })
 
     it('with nothing new there is nothing', async () => {
@@ -237,6 +250,17 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
       expect(await purgeJournal(store, new Date(base + 400))).toBeGreaterThanOrEqual(400)
       expect((await listJournalEntries(store, { tokenId: token.id, limit: 500 })).items).toHaveLength(50)
     })
+
+    it('keeps a call whose tool’s name is no text, and those written with it', async () => {
+      const instanceId = newId()
+      const names = ['plain', 'half a pair: \ud83d']
+      await appendJournalEntries(
+        store,
+        names.map((toolName, index) => entry({ at: new Date(Date.now() + index), instanceId, toolName })),
+      )
+      const { items } = await listJournalEntries(store, { instanceId })
+      expect(items.map(({ toolName }) => toolName).toReversed()).toEqual(['plain', 'half a pair: \ufffd'])
+    })
   })
 
   describe('audit', () => {
@@ -309,12 +333,18 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
       expect(await deleteExpiredConsoleSessions(store)).toBe(1)
     })
 
-    it('the last admin key is known as such', async () => {
-      const { key } = await createApiKey(store, { name: 'second', role: 'admin' })
-      const initial = await findApiKey(store, test.options.secrets.adminKey ?? '')
-      expect(await isLastAdminKey(store, initial?.id ?? '')).toBe(false)
-      await revokeApiKey(store, key.id)
-      expect(await isLastAdminKey(store, initial?.id ?? '')).toBe(true)
+    it('the last admin key stays, also when two admins revoke each other’s at one time', async () => {
+      for (let round = 0; round < 5; round++) {
+        await store.write((tx) => tx.apiKey.updateMany({ where: { role: 'admin' }, data: { revokedAt: new Date() } }))
+        const ids: string[] = []
+        for (const name of ['first', 'second', 'third']) {
+          ids.push((await createApiKey(store, { name, role: 'admin' })).key.id)
+        }
+        const ends = await Promise.allSettled(ids.map((id) => revokeApiKey(store, id)))
+        const refused = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason.code] : []))
+        expect(refused).toEqual(['last_admin_key'])
+      }
+      await expect(revokeApiKey(store, 'nobody')).rejects.toMatchObject({ code: 'not_found' })
     })
   })
 })

@@ -89,7 +89,7 @@ describe.each(ENGINES)('keys on %s', (engine) => {
 
   it('nothing sealed or hashed stands in the clear in the database', async () => {
     await using(database.options, async (store) => {
-      await makeInstance(store, { headers: { Authorization: 'canary-value' } })
+      await makeInstance(store, { url: 'https://mcp.test/mcp?key=canary-value', headers: { a: 'canary-value' } })
       const settings = await store.db.setting.findMany()
       const keys = await store.db.apiKey.findMany()
       const instances = await store.db.mcpInstance.findMany()

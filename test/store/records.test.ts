@@ -18,11 +18,13 @@ import {
   recordDrift,
   recordFailure,
   recordIntent,
-  recordRemoved,
   recordVerified,
   saveCheckpoint,
+  stillAsSeen,
 } from '../../src/store/deployments.ts'
 import { NotFoundError, StaleWriteError, StoreError, TokenInUseError } from '../../src/store/errors.ts'
+import { createGatewayView } from '../../src/store/gateway-view.ts'
+import { sealOldQueries } from '../../src/store/instance-url.ts'
 import {
   createInstances,
   deleteInstance,
@@ -32,6 +34,7 @@ import {
   listInstances,
   openDefaultPassThrough,
   openHeaders,
+  openInstances,
   saveToolSnapshot,
   setLastProbe,
   updateInstance,
@@ -52,6 +55,7 @@ import { createProfile, deleteProfile, getProfile, updateProfile } from '../../s
 import { currentRevision } from '../../src/store/revision.ts'
 import { getSpace, getSpaces, listSpaces, upsertSpaces } from '../../src/store/spaces.ts'
 import type { Store } from '../../src/store/store.ts'
+import { touchTokens } from '../../src/store/token-uses.ts'
 import {
   activeToken,
   listTokensOfBinding,
@@ -60,12 +64,10 @@ import {
   mintTokensFor,
   openActiveTokens,
   openToken,
-  retireTokens,
   revokeTokens,
   setCustomToken,
-  touchTokens,
 } from '../../src/store/tokens.ts'
-import { at, makeInstance, makePlatform, makeWorld, one, remoteSpace, unique } from './fixtures.ts'
+import { at, makeInstance, makePlatform, makeWorld, markGone, one, remoteSpace, seenOf, unique } from './fixtures.ts'
 import { ENGINES, openTestStore, type TestStore } from './test-store.ts'
 
 function codeOf(error: unknown): string {
@@ -133,7 +135,7 @@ describe.each(ENGINES)('records on %s', (engine) => {
 
     it('a verdict on an old credential does not touch the new one', async () => {
       const platform = await makePlatform(store)
-      const replaced = await setCredential(store, platform.id, { password: 'new' }, { state: 'valid' })
+      const replaced = await setCredential(store, platform.id, { credential: { password: 'new' }, state: 'valid' })
       expect(replaced).toMatchObject({ credentialVersion: 2, credentialState: 'valid' })
       expect(await setCredentialState(store, platform.id, 'refused', 1)).toBe(false)
       expect((await getPlatform(store, platform.id))?.credentialState).toBe('valid')
@@ -265,11 +267,74 @@ describe.each(ENGINES)('records on %s', (engine) => {
       expect(changed.revision).toBeGreaterThan(instance.revision)
     })
 
+    it('keep the query of their URL sealed, and are read with it', async () => {
+      const url = 'http://mcp.test/mcp?key=canary&of=%3F#part'
+      const instance = await makeInstance(store, { url, headers: { a: '1' } })
+      const row = () => store.db.mcpInstance.findUnique({ where: { id: instance.id } })
+      const seen = async () => [
+        (await getInstance(store, instance.id))?.url,
+        (await openInstances(store, [instance.id])).get(instance.id)?.url,
+        (await createGatewayView(store).loadAll()).instances.find(({ id }) => id === instance.id)?.url,
+      ]
+      expect(instance.url).toBe(url)
+      expect(await seen()).toEqual([url, url, url])
+      expect(JSON.stringify(await row())).not.toContain('canary')
+      expect(await row()).toMatchObject({ url: 'http://mcp.test/mcp' })
+
+      // The same one anew is no move, another key is one.
+      await updateInstance(store, instance.id, null, { url })
+      expect(await openHeaders(store, instance.id)).toEqual({ a: '1' })
+      const other = url.replace('canary', 'canary-2')
+      expect((await updateInstance(store, instance.id, null, { url: other })).url).toBe(other)
+      expect(await openHeaders(store, instance.id)).toEqual({})
+      expect(await seen()).toEqual([other, other, other])
+      expect(JSON.stringify(await row())).not.toContain('canary')
+      await updateInstance(store, instance.id, null, { url: 'http://mcp.test/other' })
+      expect(await row()).toMatchObject({ url: 'http://mcp.test/other', sealedQuery: null })
+    })
+
+    it('that an earlier version wrote get their query sealed a day later, and nobody notices', async () => {
+      const { id } = await makeInstance(store)
+      const url = 'http://mcp.test/mcp?key=canary'
+      await store.write((tx) => tx.mcpInstance.updateMany({ where: { id }, data: { url } }))
+      const row = () => store.db.mcpInstance.findUnique({ where: { id } })
+      const before = await row()
+      expect((await getInstance(store, id))?.url).toBe(url)
+      const hours = (count: number) => new Date(Date.parse('2026-01-01T00:00:00Z') + count * 3_600_000)
+      for (const count of [0, 1, 23]) expect(await sealOldQueries(store, hours(count))).toBe(0)
+      expect(await row()).toEqual(before)
+      for (const [count, sealed] of [
+        [24, 1],
+        [25, 0],
+      ] as const)
+        expect(await sealOldQueries(store, hours(count))).toBe(sealed)
+      expect((await getInstance(store, id))?.url).toBe(url)
+      const sealedQuery = expect.stringMatching(/^v1:/)
+      expect(await row()).toEqual({ ...before, url: 'http://mcp.test/mcp', sealedQuery })
+    })
+
     it('that point somewhere else lose the headers that are not given anew', async () => {
       const instance = await makeInstance(store, { headers: { a: '1' }, defaultPassThrough: { b: '2' } })
       await updateInstance(store, instance.id, null, { url: 'http://other.test/mcp', headers: { c: '3' } })
       expect(await openHeaders(store, instance.id)).toEqual({ c: '3' })
       expect(await openDefaultPassThrough(store, instance.id)).toEqual({})
+    })
+
+    it('read many at once are as they stand, however often they were read before', async () => {
+      const [kept, changed, gone] = [await makeInstance(store), await makeInstance(store), await makeInstance(store)]
+      const ids = [kept.id, changed.id, gone.id]
+      expect([...(await openInstances(store, ids)).keys()].sort()).toEqual([...ids].sort())
+      await updateInstance(store, changed.id, null, {
+        name: unique('renamed'),
+        headers: { key: 'a' },
+        defaultPassThrough: { tenant: 'b' },
+      })
+      await deleteInstance(store, gone.id)
+      const again = await openInstances(store, ids)
+      expect([...again.keys()].sort()).toEqual([kept.id, changed.id].sort())
+      const { name } = (await getInstance(store, changed.id)) ?? { name: '' }
+      expect(again.get(changed.id)).toMatchObject({ name, own: { key: 'a' }, defaultPassThrough: { tenant: 'b' } })
+      expect(again.get(kept.id)).toMatchObject({ own: {}, defaultPassThrough: {} })
     })
 
     it('are made all or none', async () => {
@@ -455,7 +520,7 @@ describe.each(ENGINES)('records on %s', (engine) => {
       const { platform, bindings, spaces, instances } = await makeWorld(store, { spaces: 3, instances: 2 })
       const drifted = at(bindings, 1)
       await mintTokenFor(store, drifted.id)
-      await recordDrift(store, drifted.id, ['tools', 'url'])
+      await recordDrift(store, [{ seen: await seenOf(store, drifted.id), fields: ['tools', 'url'] }])
       const all = await listBindings(store, { platformId: platform.id })
       expect(all.items).toHaveLength(6)
       const shown = one((await listBindings(store, { platformId: platform.id, drift: true })).items)
@@ -512,7 +577,7 @@ describe.each(ENGINES)('records on %s', (engine) => {
         state: 'revoked',
         revokedAt: expect.any(Date),
       })
-      await retireTokens(store, [first.id, second.id])
+      await revokeTokens(store, [first.id, second.id])
       expect(await activeToken(store, id)).toBeNull()
       await expect(mintTokenFor(store, newId())).rejects.toBeInstanceOf(NotFoundError)
     })
@@ -614,11 +679,11 @@ describe.each(ENGINES)('records on %s', (engine) => {
         checkpoint: null,
         appliedAt: expect.any(Date),
       })
-      await recordVerified(store, [id], syncId)
+      await recordVerified(store, [await seenOf(store, id)], syncId)
       expect(await getDeployment(store, id)).toMatchObject({ state: 'in_sync', verifiedAt: expect.any(Date) })
-      await recordDrift(store, id, ['url'])
+      await recordDrift(store, [{ seen: await seenOf(store, id), fields: ['url'] }])
       const first = await getDeployment(store, id)
-      await recordDrift(store, id, ['url', 'name'])
+      await recordDrift(store, [{ seen: await seenOf(store, id), fields: ['url', 'name'] }])
       expect(await getDeployment(store, id)).toMatchObject({
         state: 'drifted',
         driftFields: ['url', 'name'],
@@ -631,7 +696,7 @@ describe.each(ENGINES)('records on %s', (engine) => {
         total: 2,
         in_sync: 0,
       })
-      await recordRemoved(store, id, syncId)
+      await markGone(store, id, syncId)
       expect(await getDeployment(store, id)).toMatchObject({
         state: 'removed',
         identity,
@@ -642,6 +707,20 @@ describe.each(ENGINES)('records on %s', (engine) => {
       await expect(recordFailure(store, newId(), { type: 'Bug', message: '', syncId: null })).rejects.toBeInstanceOf(
         NotFoundError,
       )
+    })
+
+    it('what a look found is recorded only over what stood before it', async () => {
+      const { bindings } = await makeWorld(store, { spaces: 1, instances: 2 })
+      const [moved, still] = [at(bindings, 0).id, at(bindings, 1).id]
+      const seen = [await seenOf(store, moved), await seenOf(store, still)]
+      await expect.poll(() => Date.now()).toBeGreaterThan(at(seen, 0).updatedAt.getTime())
+      await recordIntent(store, moved, { syncId: newId(), identity: { id: 'remote', key: 'k' } })
+      expect(await stillAsSeen(store, seen)).toEqual(new Set([still]))
+      const drifts = seen.map((one) => ({ seen: one, fields: ['url'] }))
+      expect(await recordDrift(store, drifts)).toEqual(new Set([still]))
+      await recordVerified(store, [at(seen, 0), await seenOf(store, still)], null)
+      expect(await getDeployment(store, moved)).toMatchObject({ state: 'pending', verifiedAt: null, driftSince: null })
+      expect(await getDeployment(store, still)).toMatchObject({ state: 'in_sync', driftSince: null })
     })
 
     it('an adopted object stays adopted', async () => {

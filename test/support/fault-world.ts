@@ -4,7 +4,7 @@ import { proposeDifyIdentity } from '../../src/platforms/dify/normalise.ts'
 import { callAsDify } from './call-as-dify.ts'
 import type { Cluster } from './cluster.ts'
 import { createDifyDatabase, type DifyTestDatabase, type TestWorkspace } from './dify-database.ts'
-import { type SyncBody, type TargetBody, targetsOf } from './product.ts'
+import { type Product, type SyncBody, type TargetBody, targetsOf } from './product.ts'
 import { manyTools, type ScriptedServer, startScriptedServer } from './scripted-mcp-server.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 
@@ -29,7 +29,7 @@ export type FaultWorld = {
 export type Hold = { held: () => number; release: () => void }
 
 export async function startFaultWorld(
-  cluster: Cluster,
+  cluster: Pick<Product, 'must'>,
   size: { name: string; instances: number; workspaces: number },
 ): Promise<FaultWorld> {
   const holds = new Map<string, (() => void)[]>()

@@ -24,6 +24,8 @@ export type OneProcess = Product & {
   dataDir: string
   /** SIGKILL: the process alone, as a crash would; its Temporal server survives. */
   kill: () => Promise<void>
+  /** SIGTERM, as an admin would: everything of it ends, its Temporal server too; the data stays. */
+  shutDown: () => Promise<void>
   /** Starts it again on the same data and ports. */
   restart: () => Promise<void>
 }
@@ -60,6 +62,7 @@ export async function startProduct(env: Record<string, string> = {}): Promise<On
     },
     output: role.output,
     kill: role.kill,
+    shutDown: async () => void (await role.stop()),
     restart: start,
     stop: async () => {
       await role.stop()

@@ -18,12 +18,17 @@ export type RoleProcess = {
   /** Starts it (again) on the same port and data; resolves when /readyz is 200, or as soon as it runs with `ready: false`. */
   start: (options?: { ready?: boolean }) => Promise<void>
   untilReady: () => Promise<void>
+  /** Until it answers at all, whatever it waits for itself. */
+  untilUp: () => Promise<void>
   /** SIGKILL, as a crash would. */
   kill: () => Promise<void>
   /** SIGSTOP: it stands still with its connections open, as on a machine that swaps or was suspended. */
   freeze: () => void
   thaw: () => void
-  stop: () => Promise<void>
+  /** SIGTERM, and its exit code once it has ended; null when something else ended it. */
+  stop: () => Promise<number | null>
+  /** Of the process as it runs now. */
+  pid: () => number
 }
 
 /** A role on a port of its own; not started yet. */
@@ -32,29 +37,32 @@ export function roleProcess(role: RoleName, port: number, env: Record<string, st
   const output: string[] = []
   let child: ChildProcess | null = null
 
-  const untilReady = async () => {
+  const untilOk = async (path: string) => {
     const deadline = Date.now() + READY_TIMEOUT_MS
     for (;;) {
       if (child === null || child.exitCode !== null || child.signalCode !== null)
         throw new Error(`${role} ended with ${child?.exitCode}\n${output.join('')}`)
-      const ready = await fetch(`${origin}/readyz`).then(
+      const ready = await fetch(`${origin}${path}`).then(
         (response) => response.ok,
         () => false,
       )
       if (ready) return
-      if (Date.now() > deadline) throw new Error(`${role} is not ready\n${output.join('')}`)
+      if (Date.now() > deadline) throw new Error(`${role} is not there (${path})\n${output.join('')}`)
       await sleep(100)
     }
   }
 
+  const untilReady = () => untilOk('/readyz')
+
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
     const ending = child
     child = null
-    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return
+    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return ending?.exitCode ?? null
     const exited = once(ending, 'exit')
     ending.kill('SIGCONT')
     ending.kill(signal)
     await exited
+    return ending.exitCode
   }
 
   return {
@@ -78,9 +86,11 @@ export function roleProcess(role: RoleName, port: number, env: Record<string, st
       if (ready) await untilReady()
     },
     untilReady,
-    kill: () => end('SIGKILL'),
+    untilUp: () => untilOk('/healthz'),
+    kill: async () => void (await end('SIGKILL')),
     freeze: () => void child?.kill('SIGSTOP'),
     thaw: () => void child?.kill('SIGCONT'),
     stop: () => end('SIGTERM'),
+    pid: () => child?.pid ?? 0,
   }
 }

@@ -16,6 +16,8 @@ export type ScriptedOptions = {
   page?: (cursor: string | undefined) => { tools: unknown[]; nextCursor?: string }
   /** Every request must carry it, else `status` (default 401). */
   requiredHeader?: { name: string; value: string; status?: number }
+  /** Awaited before a request is looked at: holds it back for as long as a test wants. */
+  before?: (message: JsonRpcRequest | null, headers: IncomingMessage['headers']) => Promise<void>
   /** Answers a request in place of the server; true = it was answered (or never will be). */
   intercept?: (request: IncomingMessage, response: ServerResponse, message: JsonRpcRequest | null) => boolean
   /** Capabilities in the initialize answer; default tools. */
@@ -45,6 +47,7 @@ export async function startScriptedServer(options: ScriptedOptions = {}): Promis
   const server = createServer(async (request, response) => {
     const message = await readMessage(request)
     requests.push({ method: request.method ?? '', headers: request.headers, message })
+    await options.before?.(message, request.headers)
     const required = options.requiredHeader
     if (required !== undefined && request.headers[required.name.toLowerCase()] !== required.value) {
       return void response.writeHead(required.status ?? 401).end('go away, secret-body')

@@ -25,6 +25,8 @@ export type TcpProxy = {
    * does not hear what became of it. Resolves when it has happened.
    */
   cutAfter: (text: string) => Promise<void>
+  /** Those of `cutAfter` that have not happened will not. */
+  forgetCuts: () => void
   stop: () => Promise<void>
 }
 
@@ -122,6 +124,9 @@ export async function startTcpProxy(...targets: { host: string; port: number }[]
       await once(listener, 'listening')
     },
     cutAfter: (text) => new Promise((done) => cuts.push({ text, done })),
+    forgetCuts: () => {
+      cuts.length = 0
+    },
     stop: close,
   }
 }

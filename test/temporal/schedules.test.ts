@@ -10,6 +10,7 @@ import {
 import type { Store } from '../../src/store/store.ts'
 import {
   createScheduler,
+  housekeepingScheduleIdOf,
   installationOf,
   reconcileSchedules,
   scheduleIdOf,
@@ -207,6 +208,16 @@ describe('the watch on credentials', () => {
     })
     expect(action.type === 'startWorkflow' && (action.args ?? [])).toEqual([])
     expect(state.paused).toBe(false)
+  })
+
+  it('stands beside housekeeping, which runs every hour', async () => {
+    await reconcile()
+    const handle = temporal.client.schedule.getHandle(housekeepingScheduleIdOf(installationOf(store)))
+    const { spec, policies, action } = await handle.describe()
+    expect(spec).toMatchObject({ intervals: [{ every: 3_600_000 }] })
+    expect(policies).toMatchObject({ overlap: 'SKIP' })
+    expect(action).toMatchObject({ workflowType: 'HousekeepingWorkflow', taskQueue: TASK_QUEUE })
+    expect(action.type === 'startWorkflow' && (action.args ?? [])).toEqual([])
   })
 
   it('is not taken for that of a profile that is gone; deleted or paused by hand it comes back', async () => {

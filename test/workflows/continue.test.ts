@@ -80,6 +80,22 @@ describe('continue as new', () => {
     })
   })
 
+  it('does not wait again for a credential that nobody gave in time', async () => {
+    const run = await world.start(
+      'chain-credential',
+      { spaceIds: spaceIds(6), concurrency: 1, credentialWaitMs: 1 },
+      { planSpace: () => refuse('CredentialExpired') },
+      { continueAfterEvents: 40 },
+    )
+    await run.result()
+    const chain = await chainOf(run)
+    expect(chain.length).toBeGreaterThan(1)
+    const events = await Promise.all(
+      chain.map((runId) => eventsOf(world.temporal.client, run.handle.workflowId, runId)),
+    )
+    expect(events.flat().filter((event) => event.timerStartedEventAttributes != null)).toHaveLength(1)
+  })
+
   it('keeps the pause and what was disabled, and drops nothing that was under way', async () => {
     const [verifying, switching] = [gate(), gate()]
     const run = await world.start(

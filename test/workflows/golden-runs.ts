@@ -1,21 +1,34 @@
 import {
+  CREDENTIAL_WATCH_WORKFLOW,
   credentialReplaced,
   disableSpaceAuthorization,
   enableSpaceAuthorization,
+  HOUSEKEEPING_WORKFLOW,
+  NOTIFY_WORKFLOW,
+  notifyWorkflowId,
   pauseSignal,
   resumeSignal,
+  TOKEN_WATCH_WORKFLOW,
+  TOOL_WATCH_WORKFLOW,
 } from '../../workflows/messages.ts'
 import { type Call, gate, type Name, outcome, refuse, spaceIds } from './scripted-activities.ts'
-import type { TemporalWorld, TestRun } from './temporal-world.ts'
+import type { OtherRun, TemporalWorld, TestRun } from './temporal-world.ts'
 
 /** The ways a run can go, each as one recorded history in test/histories/ (scripts/capture-histories.ts). */
 
-type GoldenRun = (world: TemporalWorld, name: string) => Promise<TestRun>
+type GoldenRun = (world: TemporalWorld, name: string) => Promise<TestRun | OtherRun>
 
 const seen =
   (name: Name, input: Record<string, unknown> = {}) =>
   (calls: readonly Call[]) =>
     calls.some((call) => call.name === name && Object.entries(input).every(([key, value]) => call.input[key] === value))
+
+const looked = { asked: 2, unreachable: 0, changed: 1, started: 0, settleMs: 5 }
+const toolLooks = [
+  { ...looked, unsettledInstanceIds: ['instance-1', 'instance-2'] },
+  { ...looked, asked: 2, started: 1, unsettledInstanceIds: ['instance-2'] },
+  { ...looked, asked: 1, unsettledInstanceIds: ['instance-2'] },
+]
 
 export const GOLDEN_RUNS: Record<string, GoldenRun> = {
   succeeded: (world, name) => world.start(name, { spaceIds: spaceIds(3), concurrency: 2 }),
@@ -86,6 +99,15 @@ export const GOLDEN_RUNS: Record<string, GoldenRun> = {
       { planSpace: ({ spaceId }) => (spaceId === 'space-1' ? refuse('CredentialExpired') : undefined) },
     ),
 
+  // Waited for once; what comes after that fails at once, in the history that follows, too.
+  'credential-never-replaced': (world, name) =>
+    world.start(
+      name,
+      { spaceIds: spaceIds(6), concurrency: 1, credentialWaitMs: 1 },
+      { planSpace: () => refuse('CredentialExpired') },
+      { continueAfterEvents: 40 },
+    ),
+
   async cancelled(world, name) {
     const door = gate()
     const run = await world.start(
@@ -109,6 +131,16 @@ export const GOLDEN_RUNS: Record<string, GoldenRun> = {
     return run
   },
 
+  'credential-watch': (world, name) => world.startOther(CREDENTIAL_WATCH_WORKFLOW, name, []),
+
+  'token-watch': (world, name) => world.startOther(TOKEN_WATCH_WORKFLOW, name, []),
+
+  'tool-watch': (world, name) => world.startOther(TOOL_WATCH_WORKFLOW, name, []),
+
+  // A server that changes its tools from look to look, and one that settles.
+  'tool-watch-settling': (world, name) =>
+    world.startOther(TOOL_WATCH_WORKFLOW, name, [], { watchTools: (_input, nth) => toolLooks[nth - 1] }),
+
   async 'continued-as-new'(world, name) {
     const door = gate()
     const run = await world.start(
@@ -125,4 +157,14 @@ export const GOLDEN_RUNS: Record<string, GoldenRun> = {
     await run.handle.signal(resumeSignal)
     return run
   },
+
+  'notice-delivered': (world, name) =>
+    world.startOther(NOTIFY_WORKFLOW, notifyWorkflowId(name), [{ deliveryId: name }]),
+
+  'notice-given-up': (world, name) =>
+    world.startOther(NOTIFY_WORKFLOW, notifyWorkflowId(name), [{ deliveryId: name }], {
+      deliverNotice: () => refuse('InvalidDesiredState'),
+    }),
+
+  housekeeping: (world, name) => world.startOther(HOUSEKEEPING_WORKFLOW, name, []),
 }

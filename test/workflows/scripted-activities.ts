@@ -126,7 +126,15 @@ export function scriptedActivities(scripts: ReadonlyMap<string, Script>): Activi
     recordState: true,
     setSpaceAuthorization: true,
     recordOutcome: true,
+    deliverNotice: true,
+    giveUpNotice: true,
+    watchTokens: true,
+    purgeOld: true,
     watchCredentials: true,
+    retireTokens: true,
+    watchExpiry: true,
+    startDueRotations: true,
+    watchTools: true,
   }
   return Object.fromEntries((Object.keys(names) as Name[]).map((name) => [name, play(name)])) as unknown as Activities
 }
@@ -196,6 +204,22 @@ function standard(name: Name, input: Input, prepared: PreparedSync): unknown {
     }
     case 'watchCredentials':
       return { valid: 1, ended: 0, unknown: 0, warned: 0 }
+    case 'deliverNotice':
+      return { state: 'delivered' }
+    case 'giveUpNotice':
+      return { state: 'failed' }
+    case 'watchTokens':
+      return { expiring: 2 }
+    case 'purgeOld':
+      return { purged: 3 }
+    case 'retireTokens':
+      return { ended: 2, stillUsed: 1 }
+    case 'watchExpiry':
+      return { warned: 1 }
+    case 'startDueRotations':
+      return { rotations: 1 }
+    case 'watchTools':
+      return { asked: 2, unreachable: 0, changed: 0, started: 0, unsettledInstanceIds: [], settleMs: 1 }
     case 'failInstance':
     case 'recordState':
       return undefined

@@ -379,6 +379,20 @@ describe('a refused credential', () => {
     expect(run.script.inputs('recordState').map((input) => input.state)).toEqual(['waiting_for_credential', 'running'])
   })
 
+  it('that never comes is waited for once, not once a space', async () => {
+    const run = await world.start(
+      'credential-never',
+      { spaceIds: spaceIds(4), concurrency: 1, credentialWaitMs: 1 },
+      { planSpace: () => refuse('CredentialExpired') },
+    )
+    await run.result()
+    expect(run.script.inputs('failSpace').map((input) => [input.spaceId, input.type])).toEqual(
+      spaceIds(4).map((spaceId) => [spaceId, 'CredentialExpired']),
+    )
+    const events = await eventsOf(world.temporal.client, run.handle.workflowId)
+    expect(events.filter((event) => event.timerStartedEventAttributes != null)).toHaveLength(1)
+  })
+
   it('that was replaced while another space was still using the old one is not waited for again', async () => {
     const door = gate()
     const run = await world.start(
@@ -470,11 +484,14 @@ describe('disable and enable', () => {
     const door = gate()
     const run = await world.start('switch-early', {}, { prepareSync: () => door.pass() })
     await run.handle.signal(disableSpaceAuthorization, { spaceId: 'space-1' })
+    await run.handle.signal(disableSpaceAuthorization, { spaceId: 'space-2', instanceIds: ['instance-1'] })
+    await run.handle.signal('disableSpaceAuthorization', { spaceId: 'space-3', instanceIds: 'instance-1' })
     await run.script.until(called('prepareSync'))
     door.open()
     await run.result()
     expect(run.script.inputs('setSpaceAuthorization')).toEqual([
       { syncId: 'switch-early', spaceId: 'space-1', enabled: false, actor: 'temporal' },
+      { syncId: 'switch-early', spaceId: 'space-2', enabled: false, actor: 'temporal', instanceIds: ['instance-1'] },
     ])
   })
 

@@ -17,6 +17,13 @@ export type TestRun = {
   result: () => Promise<SyncResult>
 }
 
+export type OtherRun = {
+  handle: WorkflowHandle
+  firstRunId: string
+  script: Script
+  result: () => Promise<unknown>
+}
+
 export type TemporalWorld = {
   temporal: TestTemporal
   worker: Worker
@@ -29,7 +36,14 @@ export type TemporalWorld = {
     replies?: Replies,
     input?: Partial<SyncInput>,
   ): Promise<TestRun>
+  /** Starts another workflow than a run. */
+  startOther(workflowType: string, workflowId: string, args: object[], replies?: Replies): Promise<OtherRun>
   close(): Promise<void>
+}
+
+export type WatchRun = Pick<TestRun, 'firstRunId' | 'script'> & {
+  handle: WorkflowHandle
+  result: () => Promise<unknown>
 }
 
 export const TASK_QUEUE = 'toolferry-scripted'
@@ -69,6 +83,12 @@ export async function startTemporalWorld(identity?: string): Promise<TemporalWor
         staticSummary: 'Dify sync: 2 MCP servers × 3 spaces',
         args: [{ syncId: name, searchAttributes: true, ...input }],
       })
+      return { handle, firstRunId: handle.firstExecutionRunId, script, result: () => handle.result() }
+    },
+    async startOther(workflowType, workflowId, args, replies = {}) {
+      const script = createScript(workflowId, {}, replies)
+      scripts.set(workflowId, script)
+      const handle = await client.workflow.start(workflowType, { workflowId, taskQueue: TASK_QUEUE, args })
       return { handle, firstRunId: handle.firstExecutionRunId, script, result: () => handle.result() }
     },
     async close() {

@@ -25,11 +25,11 @@ const list = <T extends z.ZodType>(item: T) =>
     .nullish()
     .transform((items) => items ?? [])
 
-/** Every answer: `code`, and its words under one of two names. */
+/** Every answer: `code`, and its words under one of two names. Words of an odd kind must not hide the code. */
 export const envelope = z.looseObject({
   code: z.union([z.number(), z.string()]).transform(String).optional(),
-  msg: z.string().nullish(),
-  message: z.string().nullish(),
+  msg: z.unknown().optional(),
+  message: z.unknown().optional(),
 })
 
 /** coze.md §2.2 */
@@ -96,16 +96,33 @@ export const libraryAnswer = z.object({
 })
 export type LibraryItem = z.infer<typeof libraryAnswer>['resource_list'][number]
 
-const param = z.object({ name: z.string(), value: text })
+/** With all that it holds: it is sent back whole. */
+const param = z.looseObject({ name: z.string(), value: text })
 const params = z
   .record(z.string(), list(param))
   .nullish()
   .transform((value) => value ?? {})
 export type CommonParams = z.infer<typeof params>
 
+/** A list here, which may be empty, and a number in requests; none (0) when it cannot be told. */
+const authType = z
+  .union([z.array(number), number])
+  .nullish()
+  .transform((value) => [value ?? []].flat()[0] ?? 0)
+  .catch(0)
+
 /** coze.md §2.4. Holds header values in clear: never to be logged. */
 export const pluginAnswer = z.object({
-  meta_info: z.object({ name: text, desc: text, url: text, common_params: params }),
+  meta_info: z.object({
+    name: text,
+    desc: text,
+    url: text,
+    common_params: params,
+    auth_type: authType,
+    sub_auth_type: count.catch(0),
+    location: count.catch(0),
+    key: text.catch(''),
+  }),
   status: flag,
   published: flag,
   creator: z.object({ id: optionalId, name: text, self: z.boolean().nullish() }).nullish(),

@@ -36,6 +36,8 @@ export type PluginMeta = {
   desc?: string
   url?: string
   commonParams?: Record<string, Header[]>
+  /** Takes away the plugin's own kind of authorization. */
+  noAuth?: true
 }
 
 export function listEnterprises({ client, signal }: Calls) {
@@ -119,8 +121,14 @@ export async function pluginInfo({ client, signal }: Calls, pluginId: string): P
   }
 }
 
-/** The names of a draft's tools, all pages; switched-off ones left out. */
-export async function pluginToolNames({ client, signal }: Calls, pluginId: string): Promise<string[]> {
+/** The names of a draft's tools; switched-off ones left out. */
+export async function pluginToolNames(calls: Calls, pluginId: string): Promise<string[]> {
+  const tools = await pluginTools(calls, pluginId)
+  return [...tools].filter(([, enabled]) => enabled).map(([name]) => name)
+}
+
+/** A draft's tools by name, all pages: whether they are switched on. */
+export async function pluginTools({ client, signal }: Calls, pluginId: string): Promise<Map<string, boolean>> {
   const names = new Map<string, boolean>()
   for (let page = 1; ; page++) {
     const body = { plugin_id: pluginId, page, size: TOOLS_PAGE, order: { order_by: 1, desc: false } }
@@ -128,8 +136,10 @@ export async function pluginToolNames({ client, signal }: Calls, pluginId: strin
     const answer = await client.call({ path, kind: 'read', body, answer: pluginToolsAnswer, signal })
     const before = names.size
     for (const tool of answer.api_info) names.set(tool.name, !tool.disabled)
-    const last = answer.api_info.length < TOOLS_PAGE || names.size === before
-    if (last) return [...names].filter(([, enabled]) => enabled).map(([name]) => name)
+    // COZE may give shorter pages than it was asked for.
+    const all = answer.total == null ? answer.api_info.length === 0 : names.size >= answer.total
+    const last = all || names.size === before
+    if (last) return names
   }
 }
 
@@ -155,16 +165,14 @@ export async function publishedPlugins({ client, signal }: Calls, spaceId: strin
 export async function registerPlugin(
   { client, signal, fence }: Calls,
   spaceId: string,
-  meta: Required<PluginMeta>,
+  meta: Required<Omit<PluginMeta, 'noAuth'>>,
 ): Promise<string> {
   const answer = await client.call({
     path: '/api/plugin_api/register_plugin_meta',
     kind: 'write',
     body: {
-      ...metaBody(meta),
+      ...metaBody({ ...meta, noAuth: true }),
       icon: { uri: 'plugin_icon/default_icon.png' },
-      auth_type: 0,
-      oauth_info: '{}',
       space_id: spaceId,
       ide_code_runtime: '1',
       plugin_type: MCP_PLUGIN_TYPE,
@@ -176,7 +184,7 @@ export async function registerPlugin(
   return answer.plugin_id
 }
 
-/** What is absent stays as it is; the icon and the kind of authorization are never sent (coze.md §2.6). */
+/** What is absent stays as it is; the icon is never sent, and of authorizations only that there is none (coze.md §2.6). */
 export async function updatePlugin(
   { client, signal, fence }: Calls,
   pluginId: string,
@@ -207,6 +215,7 @@ export async function refreshTools({ client, signal, fence }: Calls, pluginId: s
     answer: anyAnswer,
     signal,
     timeoutMs: REFRESH_TIMEOUT_MS,
+    quotesOthers: true,
     ...(fence === undefined ? {} : { fence }),
   })
 }
@@ -276,5 +285,6 @@ function metaBody(meta: PluginMeta): Record<string, unknown> {
     ...(meta.desc === undefined ? {} : { desc: meta.desc, brief_intro: [...meta.desc].slice(0, 50).join('') }),
     ...(meta.url === undefined ? {} : { url: meta.url }),
     ...(meta.commonParams === undefined ? {} : { common_params: meta.commonParams }),
+    ...(meta.noAuth === undefined ? {} : { auth_type: 0, oauth_info: '{}' }),
   }
 }

@@ -2,6 +2,7 @@ import { type Agent, type Dispatcher, request } from 'undici'
 import type { z } from 'zod'
 import type { Clock } from '../../domain/clock.ts'
 import { ToolferryError } from '../../domain/errors.ts'
+import { retryAfterMs } from '../../domain/retry-after.ts'
 import { createEgressAgent } from '../../egress/connector.ts'
 import type { EgressPolicy } from '../../egress/policy.ts'
 import { envelope } from './answers.ts'
@@ -31,6 +32,8 @@ export type CozeCall<T> = {
   answer: z.ZodType<T>
   signal: AbortSignal
   timeoutMs?: number
+  /** COZE's words may be another server's, which it has called for this: they are shown, but hardly judge (see refusedByCode). */
+  quotesOthers?: boolean
   /** Called right before every attempt of a write, in its turn: nothing may come between it and the call. */
   fence?: () => Promise<void>
 }
@@ -180,14 +183,16 @@ function readAnswer<T>(call: Exchange<T>, response: Dispatcher.ResponseData, tex
   const { statusCode: httpStatus, headers } = response
   const place = { endpoint: call.path, httpStatus, logId: logIdOf(headers) }
   if (httpStatus >= 300 && httpStatus < 400) throw loginLost(place, 'it leads to the login page')
-  if (httpStatus === 429) throw rateLimited(place, retryAfterMs(headers['retry-after']))
+  if (httpStatus === 429) throw rateLimited(place, retryAfterMs(headers['retry-after'], Date.now()))
   if (httpStatus >= 500) throw unusable(place, `HTTP ${httpStatus}`)
 
   const json = parseJson(text)
   const head = envelope.safeParse(json)
   const code = head.success ? head.data.code : undefined
-  const words = call.redact((head.success ? (head.data.message ?? head.data.msg) : null) ?? '')
-  const refusal = code === undefined || code === '0' ? null : refusedByCode({ ...place, code, words })
+  const said = head.success ? (head.data.message ?? head.data.msg) : null
+  const words = call.redact(typeof said === 'string' ? said : '')
+  const quotesOthers = call.quotesOthers === true
+  const refusal = code === undefined || code === '0' ? null : refusedByCode({ ...place, code, words, quotesOthers })
 
   if (httpStatus === 401) {
     if (words.includes('session_key')) throw openSourceRefused()
@@ -200,6 +205,8 @@ function readAnswer<T>(call: Exchange<T>, response: Dispatcher.ResponseData, tex
     const html = /html/i.test(String(headers['content-type'] ?? '')) || text.trimStart().startsWith('<')
     throw html ? loginLost(place, 'it answered with a page') : unusable(place, 'the JSON is not whole')
   }
+  // Everything has one but the passport's answers, which are read only; without it nobody knows what became of a write.
+  if (!head.success || (code === undefined && call.kind !== 'read')) throw unusable(place, 'unexpected code')
   const parsed = call.answer.safeParse(json)
   // The path of the fault only: values may be secrets.
   if (!parsed.success) throw unusable(place, `unexpected ${parsed.error.issues[0]?.path.join('.') || 'form'}`)
@@ -268,14 +275,6 @@ function codeOf(error: unknown): string {
 function logIdOf(headers: Dispatcher.ResponseData['headers']): string | null {
   const value = headers['x-tt-logid']
   return typeof value === 'string' && /^[\w-]{1,80}$/.test(value) ? value : null
-}
-
-/** Seconds or an HTTP date. */
-function retryAfterMs(header: string | string[] | undefined): number | undefined {
-  const text = typeof header === 'string' ? header.trim() : ''
-  if (/^\d+$/.test(text)) return Number(text) * 1000
-  const atMs = Date.parse(text)
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - Date.now())
 }
 
 /** COZE's words may repeat what it was given. */

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../../domain/clock.ts'
 import { ToolferryError } from '../../domain/errors.ts'
 import type { EgressPolicy } from '../../egress/policy.ts'
 import type { Platform, RemoteSpace } from '../platform.ts'
+import { findAdoptable } from './adopt.ts'
 import type { CozeBudget } from './budget.ts'
 import type { Calls } from './calls.ts'
 import { checkCoze } from './check.ts'
@@ -72,6 +73,8 @@ export function createCozePlatform(options: CozePlatformOptions): Platform {
     normalise: (desired) => normaliseForCoze(desired, rules),
     proposeIdentity: () => null,
     read: (space, wanted, { signal }) => readSpace({ calls: calls(signal), clock, memory, listSpaces }, space, wanted),
+    findAdoptable: (space, query, { signal }) =>
+      findAdoptable({ calls: calls(signal), clock, memory, listSpaces }, space, query),
     openSpace: async (space, { signal, fence }) => {
       signal.throwIfAborted()
       return openSpaceWriter({ calls: { client, signal, fence }, clock, memory }, space)

@@ -130,23 +130,34 @@ const BY_WORDS: [RegExp, Judgement][] = [
   [/权限|permission|forbidden/i, FORBIDDEN],
   [/上限|quota|limit exceeded/i, { ...FORBIDDEN, says: 'a limit of the COZE account is reached' }],
   [/已存在|重复|duplicate|already exists/i, DUPLICATE],
-  [/不存在|not found|not exist|deleted/i, NOT_FOUND],
+  [/不存在|已被?删除|not found|not exist|(?:been|was|already) deleted/i, NOT_FOUND],
   [/频繁|too many|rate limit/i, { type: 'RateLimited', fault: 'rateLimited', says: 'COZE asks to slow down' }],
   [/繁忙|稍后|internal server|系统错误|timeout|超时/i, BUSY],
 ]
 
-/** An answer that says `code` other than 0. `field`-like words of endpoints never get in; COZE's own do, clipped. */
+/** Words that are COZE's own even where it quotes somebody else's server. */
+const BY_OWN_WORDS: [RegExp, Judgement][] = [
+  [/登录校验不合法/, LOGIN],
+  [/其他用户正在编辑/, LOCKED],
+]
+
+/**
+ * An answer that says `code` other than 0. `field`-like words of endpoints never get in; COZE's own do, clipped. `quotesOthers`:
+ * the words may be those of an MCP server, which tell nothing about the login, the account or the plugin.
+ */
 export function refusedByCode(answer: {
   endpoint: string
   httpStatus: number
   code: string
   words: string
   logId: string | null
+  quotesOthers?: boolean
 }): CozeError {
+  const byWords = answer.quotesOthers === true ? BY_OWN_WORDS : BY_WORDS
   const judged = bySharedCode(answer.code, answer.words) ??
     BY_CODE[answer.code] ??
     (answer.code.startsWith('777074') ? FORBIDDEN : undefined) ??
-    BY_WORDS.find(([pattern]) => pattern.test(answer.words))?.[1] ?? {
+    byWords.find(([pattern]) => pattern.test(answer.words))?.[1] ?? {
       type: 'InvalidDesiredState' as const,
       fault: 'refused' as const,
       says: 'COZE refused it',

@@ -23,7 +23,7 @@ export async function findForeign(
   for (const item of candidates) {
     const info = await details(item)
     if (info === null || !samePath(info.meta_info.url, url)) continue
-    const message = `The plugin ${describePlugin(item.res_id, info)} in this space calls the same MCP server already, and Toolferry has no record of having made it. Delete it in COZE, then sync again.`
+    const message = `The plugin ${describePlugin(item.res_id, info)} in this space calls the same MCP server already, and Toolferry has no record of having made it. Delete it in COZE, or adopt it, then sync again.`
     return { remoteId: item.res_id, name: item.name, because: 'url', message }
   }
   return null

@@ -1,7 +1,7 @@
 import type { Clock } from '../../domain/clock.ts'
 import type { PluginInfo } from './answers.ts'
 import type { LibraryHabits } from './library.ts'
-import type { CozePlugin } from './plugin.ts'
+import type { CozePlugin, OnlinePlugin } from './plugin.ts'
 
 /**
  * What one adapter remembers between calls, so that it need not ask again. Only ever saves calls: what is missing here is
@@ -19,8 +19,8 @@ export type CozeMemory = {
   spaceOf: Map<string, string>
   /** What the latest reading found in the way of a plugin yet to be made; null = nothing. */
   inTheWay: InTheWay
-  /** The published tools as the latest reading of a space found them; each is used once. */
-  seenTools: Map<string, readonly string[]>
+  /** What agents see of a plugin, as the latest reading of its space found it; each is used once. */
+  seenOnline: Map<string, OnlinePlugin>
 }
 
 export type InTheWay = {
@@ -65,6 +65,6 @@ export function createMemory(clock: Clock): CozeMemory {
         return look === undefined || clock.now() - look.atMs > LOOK_LASTS_MS ? undefined : look.message
       },
     },
-    seenTools: new Map(),
+    seenOnline: new Map(),
   }
 }

@@ -9,6 +9,9 @@ export const MAX_NAME_CODE_POINTS = 30
 export const MAX_DESCRIPTION_CODE_POINTS = 600
 const MAX_HEADER_VALUE = 2_000
 
+/** How many numbers are tried for a name that others have. */
+export const NAME_ATTEMPTS = 20
+
 export const COZE_FIELDS = ['name', 'description', 'url', 'authorization', 'tools', 'published'] as const
 export type CozeField = (typeof COZE_FIELDS)[number]
 

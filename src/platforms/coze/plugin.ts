@@ -1,6 +1,6 @@
 import { ToolferryError } from '../../domain/errors.ts'
 import type { ObservedObject } from '../../domain/object.ts'
-import type { CommonParams, PluginInfo } from './answers.ts'
+import type { CommonParams, PlaygroundItem, PluginInfo } from './answers.ts'
 import { MCP_PLUGIN_TYPE, type PluginMeta } from './calls.ts'
 import type { CozeField } from './normalise.ts'
 import { storedTools, toolsByName } from './normalise.ts'
@@ -13,17 +13,45 @@ export type CozePlugin = {
   /** The value of its Authorization header; '' when it has none. */
   authorization: string
   tools: readonly string[]
+  /** Whether agents see it, and send this Authorization. */
   published: boolean
 }
+
+/** What agents see of a plugin: its tools, and whether they send another Authorization than its draft has. */
+export type OnlinePlugin = { tools: readonly string[]; isBehind: boolean }
 
 const HEADER_LOCATION = '4'
 const LOCATIONS = ['1', '2', '3', HEADER_LOCATION] as const
 const AUTHORIZATION = 'Authorization'
+/** coze.md §2.14: kinds of a plugin's own authorization, and where a key of it goes. */
+const NO_AUTH = 0
+const SERVICE_AUTH = 1
+const API_KEY = 0
+const IN_QUERY = 2
 
-export function pluginOf(info: PluginInfo, tools: readonly string[]): CozePlugin {
-  const { name, desc, url, common_params } = info.meta_info
-  const authorization = authorizationIn(common_params)
-  return { name, description: desc, url, authorization, tools, published: info.published }
+export function pluginOf(info: PluginInfo, { tools, isBehind }: OnlinePlugin): CozePlugin {
+  const { name, desc, url } = info.meta_info
+  const published = info.published && !isBehind
+  return { name, description: desc, url, authorization: authorizationOf(info), tools, published }
+}
+
+/** A publication that was accepted need not have taken place. What COZE does not tell of the headers is believed. */
+export function onlineOf(info: PluginInfo, item: PlaygroundItem): OnlinePlugin {
+  const sent = authorizationIn(item.common_params)
+  const isBehind = sent !== '' && sent !== authorizationIn(info.meta_info.common_params)
+  return { tools: item.plugin_apis.map((tool) => tool.name), isBehind }
+}
+
+/** As authorizationIn; another one, too, when the plugin's own authorization sends one in place of ours. */
+function authorizationOf({ meta_info }: PluginInfo): string {
+  const ours = authorizationIn(meta_info.common_params)
+  return sendsAnother(meta_info) ? `${ours}\n` : ours
+}
+
+/** Its own authorization is OAuth, OIDC, or a key that goes into that very header; another key is its users' matter. */
+function sendsAnother({ auth_type, sub_auth_type, location, key }: PluginInfo['meta_info']): boolean {
+  if (auth_type !== SERVICE_AUTH || sub_auth_type !== API_KEY) return auth_type !== NO_AUTH
+  return location !== IN_QUERY && isAuthorization({ name: key })
 }
 
 export function observed(pluginId: string, plugin: CozePlugin): ObservedObject {
@@ -42,8 +70,12 @@ export function storedFields(plugin: CozePlugin): Record<CozeField, string> {
   return { name, description, url, authorization, tools: storedTools(tools), published: String(published) }
 }
 
+/** The Authorization that COZE sends. A second one, in whatever case, makes it another: nobody knows which of them counts. */
 export function authorizationIn(params: CommonParams): string {
-  return params[HEADER_LOCATION]?.find(isAuthorization)?.value ?? ''
+  return (params[HEADER_LOCATION] ?? [])
+    .filter(isAuthorization)
+    .map(({ value }) => value)
+    .join('\n')
 }
 
 /** Ours replaced by its name, everybody else's kept, all four locations sent: each present one is replaced as a whole (coze.md §2.6). */
@@ -64,8 +96,9 @@ export function metaToSend(
   if (fields.includes('name') && name !== desired.name) meta.name = fieldOf(desired, 'name')
   if (fields.includes('description') && desc !== desired.description) meta.desc = fieldOf(desired, 'description')
   if (fields.includes('url') && url !== desired.url) meta.url = fieldOf(desired, 'url')
-  if (fields.includes('authorization') && authorizationIn(common_params) !== desired.authorization) {
+  if (fields.includes('authorization') && authorizationOf(info) !== desired.authorization) {
     meta.commonParams = withAuthorization(common_params, fieldOf(desired, 'authorization'))
+    if (sendsAnother(info.meta_info)) meta.noAuth = true
   }
   return Object.keys(meta).length === 0 ? null : meta
 }
@@ -106,5 +139,5 @@ function pathOf(url: string): string | null {
 }
 
 function isAuthorization(header: { name: string }): boolean {
-  return header.name.toLowerCase() === AUTHORIZATION.toLowerCase()
+  return header.name.trim().toLowerCase() === AUTHORIZATION.toLowerCase()
 }

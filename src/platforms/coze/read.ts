@@ -7,7 +7,7 @@ import { isFault } from './errors.ts'
 import { findForeign, namesOf } from './foreign.ts'
 import { listMcpPlugins } from './library.ts'
 import type { CozeMemory } from './memory.ts'
-import { authorizationIn, isMcp, observed, pluginOf } from './plugin.ts'
+import { authorizationIn, isMcp, type OnlinePlugin, observed, onlineOf, pluginOf } from './plugin.ts'
 import { intentOf } from './register.ts'
 
 /** How long a publication may take to be seen, and how often it is looked for. */
@@ -42,23 +42,37 @@ export async function readSpace(
     return { problem, objects: new Map(), inTheWay: new Map(), refused: new Map() }
   }
   for (const item of items) context.memory.spaceOf.set(item.res_id, space.remoteId)
-  const own = await ownPlugins(context, wanted, items)
+  const { own, refused } = await ownPlugins(context, wanted, items)
   const objects = await withTools(context, space, own)
-  return { problem: null, refused: new Map(), objects, inTheWay: await foreignOnes(context, space, wanted, items, own) }
+  const others = wanted.filter(({ bindingId }) => !refused.has(bindingId))
+  return { problem: null, refused, objects, inTheWay: await foreignOnes(context, space, others, items, own) }
 }
 
 type OwnPlugin = { pluginId: string; info: PluginInfo }
+type Refused = NonNullable<SpaceReading['refused']>
 
-/** By binding: found by its recorded id, else by what was about to be registered when we died. */
+/**
+ * By binding: found by its recorded id, else by what was about to be registered when we died. One that COZE does not show to
+ * this account is neither there nor gone, and no reason to leave the others of the space alone.
+ */
 async function ownPlugins(
   context: ReadContext,
   wanted: readonly WantedObject[],
   items: readonly LibraryItem[],
-): Promise<Map<string, OwnPlugin>> {
+): Promise<{ own: Map<string, OwnPlugin>; refused: Refused }> {
   const own = new Map<string, OwnPlugin>()
+  const refused: Refused = new Map()
   for (const { bindingId, identity, checkpoint } of wanted) {
     if (identity !== null) {
-      const info = await details(context, identity.id, items)
+      let info: PluginInfo | null
+      try {
+        info = await details(context, identity.id, items)
+      } catch (error) {
+        if (!isFault(error, 'forbidden', 'refused', 'input')) throw error
+        const message = `COZE does not show the plugin ${identity.id}, which is recorded as ours, to this account. ${error.message}`
+        refused.set(bindingId, { type: 'Forbidden', message })
+        continue
+      }
       if (info !== null) {
         own.set(bindingId, { pluginId: identity.id, info })
         continue
@@ -73,7 +87,7 @@ async function ownPlugins(
       break
     }
   }
-  return own
+  return { own, refused }
 }
 
 async function details(
@@ -100,12 +114,28 @@ async function withTools(
   const published =
     ids.length === 0 ? new Map<string, PlaygroundItem>() : await publishedPlugins(calls, space.remoteId, ids)
   for (const [bindingId, { pluginId, info }] of own) {
-    const tools =
-      published.get(pluginId)?.plugin_apis.map((tool) => tool.name) ?? (await pluginToolNames(calls, pluginId))
-    memory.seenTools.set(pluginId, tools)
-    objects.set(bindingId, observed(pluginId, pluginOf(info, tools)))
+    const item = published.get(pluginId)
+    const online = item === undefined ? await draftAsOnline(calls, pluginId) : onlineOf(info, item)
+    memory.seenOnline.set(pluginId, online)
+    objects.set(bindingId, observed(pluginId, pluginOf(info, online)))
   }
   return objects
+}
+
+/** What agents see of one plugin. */
+export async function readOnline(
+  calls: Calls,
+  spaceId: string,
+  pluginId: string,
+  info: PluginInfo,
+): Promise<OnlinePlugin> {
+  const item = info.published ? (await publishedPlugins(calls, spaceId, [pluginId])).get(pluginId) : undefined
+  return item === undefined ? await draftAsOnline(calls, pluginId) : onlineOf(info, item)
+}
+
+/** Where COZE does not tell what agents see, the draft stands for it. */
+export async function draftAsOnline(calls: Calls, pluginId: string): Promise<OnlinePlugin> {
+  return { tools: await pluginToolNames(calls, pluginId), isBehind: false }
 }
 
 async function foreignOnes(
@@ -161,7 +191,9 @@ async function readBack(
       if (ours === undefined) continue
       if (item === undefined || unseen.includes(id)) {
         const info = await pluginInfo(calls, id)
-        if (info !== null) objects.set(bindingId, observed(id, pluginOf(info, await pluginToolNames(calls, id))))
+        if (info === null) continue
+        const online = item === undefined ? await draftAsOnline(calls, id) : onlineOf(info, item)
+        objects.set(bindingId, observed(id, pluginOf(info, online)))
         continue
       }
       const authorization = authorizationIn(item.common_params)

@@ -5,7 +5,7 @@ import type { PluginInfo } from './answers.ts'
 import { pluginInfo, registerPlugin } from './calls.ts'
 import { CozeError, isFault } from './errors.ts'
 import { findByName } from './library.ts'
-import { numberedName } from './normalise.ts'
+import { NAME_ATTEMPTS, numberedName } from './normalise.ts'
 import { fieldOf, isMcp, withAuthorization } from './plugin.ts'
 import type { WriteContext } from './writer.ts'
 
@@ -15,7 +15,6 @@ const INDEX_LAG_MS = 30_000
 const AFTER_CRASH_MS = INDEX_LAG_MS + 30_000
 const LOOK_AGAIN_MS = 3_000
 const REGISTRATIONS = 2
-const NAME_ATTEMPTS = 20
 
 /** What is about to be registered, recorded before: with it a plugin is found again whose id we never heard. */
 export type RegisterIntent = { name: string; url: string; atMs: number }
@@ -75,7 +74,7 @@ export async function register(
       // A duplicate after a lost answer may well be our own, not listed yet: never a second name for it.
       if (!isFault(error, 'lost', 'busy', 'duplicateName')) {
         // COZE said no, or never heard of it: there is nothing to be looked for later.
-        if (lost === null && surelyNot(error)) await change.saveCheckpoint('not-registered', {})
+        if (lost === null && surelyNot(error)) await change.clearCheckpoint()
         throw error
       }
       lost = error
@@ -114,9 +113,9 @@ async function look(
     for (const { res_id: pluginId } of items.sort((a, b) => b.edit_time - a.edit_time)) {
       if (others.has(pluginId)) continue
       const info = await pluginInfo(calls, pluginId)
-      if (info !== null && isMcp(info) && info.meta_info.url === intent.url && info.creator?.self !== false) {
-        return { pluginId, info }
-      }
+      // Listed, but not known yet: it is looked at again.
+      if (info === null) continue
+      if (isMcp(info) && info.meta_info.url === intent.url && info.creator?.self !== false) return { pluginId, info }
       others.add(pluginId)
     }
     if (clock.now() >= untilMs) return null

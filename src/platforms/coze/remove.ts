@@ -47,14 +47,14 @@ export async function removePlugin(
       await deletePlugin(calls, pluginId)
       break
     } catch (error) {
-      if (isFault(error, 'notFound')) break
-      if (attempt === ATTEMPTS || !isFault(error, 'lost', 'busy')) throw error
+      // Whether it is gone its details tell, not the words of a refusal.
+      if (attempt === ATTEMPTS || !isFault(error, 'lost', 'busy', 'notFound')) throw error
     }
     await clock.sleep(LOOK_AGAIN_MS, calls.signal)
   }
   memory.forget(pluginId)
   memory.published.delete(pluginId)
-  memory.seenTools.delete(pluginId)
+  memory.seenOnline.delete(pluginId)
 }
 
 /** COZE's details do not tell the space; the list does, some time after the plugin was made. */

@@ -64,10 +64,18 @@ export async function administeredSpaces(
 ): Promise<RemoteSpace[]> {
   const found = new Map<string, SpaceItem>()
   const places = organizations.length === 0 ? [null] : organizations.map((organization) => organization.id)
+  const refusals: unknown[] = []
   for (const organizationId of places) {
-    const spaces = await spacesOf(calls, { enterpriseId, organizationId })
-    for (const space of spaces) if (!found.has(space.id)) found.set(space.id, space)
+    try {
+      const spaces = await spacesOf(calls, { enterpriseId, organizationId })
+      for (const space of spaces) if (!found.has(space.id)) found.set(space.id, space)
+    } catch (error) {
+      // The search names organizations, too, that the user is not in (coze.md §1.3 no. 5).
+      if (!isFault(error, 'forbidden', 'notFound')) throw error
+      refusals.push(error)
+    }
   }
+  if (refusals.length === places.length) throw refusals[0]
   return [...found.values()].flatMap((space) => {
     const role = roleOf(space)
     return role === null ? [] : [toRemoteSpace(space, role)]

@@ -2,14 +2,15 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../../domain/clock.ts'
 import { ToolferryError } from '../../domain/errors.ts'
 import type { RemoteIdentity } from '../../domain/object.ts'
-import type { AppliedObject, PlatformChange, SpaceRef, SpaceWriter } from '../platform.ts'
+import type { AppliedObject, PlatformChange, RemoveOptions, SpaceRef, SpaceWriter } from '../platform.ts'
 import type { PluginInfo } from './answers.ts'
-import { type Calls, pluginInfo, pluginToolNames, refreshTools, updatePlugin } from './calls.ts'
+import { type Calls, pluginInfo, pluginTools, refreshTools, updatePlugin } from './calls.ts'
 import { isFault } from './errors.ts'
 import { findForeign } from './foreign.ts'
 import { findByName } from './library.ts'
 import { withEditLock } from './lock.ts'
 import type { CozeMemory } from './memory.ts'
+import { NAME_ATTEMPTS, numberedName } from './normalise.ts'
 import {
   type CozePlugin,
   describePlugin,
@@ -21,6 +22,7 @@ import {
   storedFields,
 } from './plugin.ts'
 import { isPublished, publish, publishingVersion } from './publish.ts'
+import { readOnline } from './read.ts'
 import { findEarlier, intentOf, register } from './register.ts'
 import { removePlugin } from './remove.ts'
 
@@ -43,7 +45,7 @@ export function openSpaceWriter(context: WriteContext, space: SpaceRef): SpaceWr
   }
   return {
     apply: (change) => inTurn(() => apply(context, space, change)),
-    remove: (identity, options) => inTurn(() => removePlugin(context, space, identity, options?.force === true)),
+    remove: (identity, options = {}) => inTurn(() => remove(context, space, identity, options)),
     [Symbol.asyncDispose]: () => inTurn(async () => {}),
   }
 }
@@ -66,6 +68,19 @@ async function apply(context: WriteContext, space: SpaceRef, change: PlatformCha
   }
   if (pluginId === null || info === null) return await create(context, space, change)
   return await update(context, space, change, pluginId, info)
+}
+
+/** What an attempt that died may have registered is looked for until it is sure that there is nothing; it is one more to remove. */
+async function remove(
+  context: WriteContext,
+  space: SpaceRef,
+  identity: RemoteIdentity | null,
+  { force = false, checkpoint = null }: RemoveOptions,
+): Promise<void> {
+  const intent = intentOf(checkpoint)
+  const found = intent === null ? null : await findEarlier(context, space, intent)
+  const own = new Set([found?.pluginId, identity?.id].filter((id) => id !== undefined))
+  for (const id of own) await removePlugin(context, space, { id, key: null }, force)
 }
 
 async function create(context: WriteContext, space: SpaceRef, change: PlatformChange): Promise<AppliedObject> {
@@ -118,9 +133,9 @@ async function update(
     )
   }
   const identity: RemoteIdentity = { id: pluginId, key: null }
-  const tools = memory.seenTools.get(pluginId) ?? (await pluginToolNames(calls, pluginId))
-  memory.seenTools.delete(pluginId)
-  const before = pluginOf(first, tools)
+  const online = memory.seenOnline.get(pluginId) ?? (await readOnline(calls, space.remoteId, pluginId, first))
+  memory.seenOnline.delete(pluginId)
+  const before = pluginOf(first, online)
   const fields = change.fieldsToWrite(observed(pluginId, before))
   const mine = isOfThisChange(change)
   if (fields.length === 0) return applied(identity, before, false)
@@ -138,19 +153,23 @@ async function update(
       // An update has made the draft differ; a refresh alone may have changed nothing.
       if (!sent.changed && info.published) info = (await pluginInfo(calls, pluginId)) ?? info
     }
+    const tools = readsTools ? await toolsAfter(calls, pluginId, first, change) : online.tools
     const versionName =
       sent.changed || info.status || !info.published
         ? await publishOnce(context, space, pluginId, change, sent.changed)
         : null
     const after: CozePlugin = {
-      ...pluginOf(info, readsTools ? Object.keys(change.desired.tools) : tools),
-      ...written(change, fields),
+      ...pluginOf(info, { tools, isBehind: false }),
+      ...written(sent.desired, fields),
       published: true,
     }
     if (versionName !== null) memory.published.set(pluginId, { plugin: after, versionName })
     return applied(identity, after, true)
   })
 }
+
+/** `desired`: as it was sent, the name perhaps with a number. `changed`: the draft may differ from what is published. */
+type SentMeta = { info: PluginInfo; changed: boolean; desired: Record<string, string> }
 
 /** Brings the draft's words, address and header to what is desired. Somebody else's edit in between is read and respected once. */
 async function sendMeta(
@@ -159,17 +178,26 @@ async function sendMeta(
   pluginId: string,
   first: PluginInfo,
   fields: readonly string[],
-): Promise<{ info: PluginInfo; changed: boolean }> {
+): Promise<SentMeta> {
   const { calls } = context
+  let desired = change.desired.fields
+  let number = 1
   let info = first
   let changed = false
   for (let attempt = 1; ; attempt++) {
-    const meta = metaToSend(info, change.desired.fields, fields)
-    if (meta === null) return { info, changed }
+    const meta = metaToSend(info, desired, fields)
+    if (meta === null) return { info, changed, desired }
     try {
       await updatePlugin(calls, pluginId, meta, info.edit_version ?? null)
-      return { info: { ...info, status: true }, changed: true }
+      return { info: { ...info, status: true }, changed: true, desired }
     } catch (error) {
+      // Another plugin has the name: nothing was changed.
+      if (isFault(error, 'duplicateName') && meta.name !== undefined && number < NAME_ATTEMPTS) {
+        number += 1
+        attempt -= 1
+        desired = { ...desired, name: numberedName(fieldOf(change.desired.fields, 'name'), number) }
+        continue
+      }
       if (attempt === UPDATES || !isFault(error, 'lost', 'busy', 'editConflict')) throw error
       if (!isFault(error, 'editConflict')) changed = true
     }
@@ -214,14 +242,26 @@ async function publishOnce(
 }
 
 /** The fields that were written, as they now stand. */
-function written(change: PlatformChange, fields: readonly string[]): Partial<CozePlugin> {
-  const { desired } = change
+function written(desired: Record<string, string>, fields: readonly string[]): Partial<CozePlugin> {
   return {
-    ...(fields.includes('name') ? { name: fieldOf(desired.fields, 'name') } : {}),
-    ...(fields.includes('description') ? { description: fieldOf(desired.fields, 'description') } : {}),
-    ...(fields.includes('url') ? { url: fieldOf(desired.fields, 'url') } : {}),
-    ...(fields.includes('authorization') ? { authorization: fieldOf(desired.fields, 'authorization') } : {}),
+    ...(fields.includes('name') ? { name: fieldOf(desired, 'name') } : {}),
+    ...(fields.includes('description') ? { description: fieldOf(desired, 'description') } : {}),
+    ...(fields.includes('url') ? { url: fieldOf(desired, 'url') } : {}),
+    ...(fields.includes('authorization') ? { authorization: fieldOf(desired, 'authorization') } : {}),
   }
+}
+
+/** What agents will see of the tools just read: those that somebody has switched off in COZE stay off. */
+async function toolsAfter(
+  calls: Calls,
+  pluginId: string,
+  before: PluginInfo,
+  change: PlatformChange,
+): Promise<string[]> {
+  const names = Object.keys(change.desired.tools)
+  if (!before.published) return names
+  const tools = await pluginTools(calls, pluginId)
+  return names.filter((name) => tools.get(name) !== false)
 }
 
 /** Whether the resume data is of this very desired state, not of one that was given up. */

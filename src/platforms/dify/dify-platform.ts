@@ -1,6 +1,7 @@
 import { ToolferryError } from '../../domain/errors.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import type { Platform } from '../platform.ts'
+import { findAdoptable } from './adopt.ts'
 import { checkDify } from './check.ts'
 import type { DatabaseEgress, DifyConnection, DifyDatabase, DifyEngine, DifyTimeouts } from './database.ts'
 import { DEFAULT_TIMEOUTS } from './database.ts'
@@ -50,6 +51,8 @@ export function createDifyPlatform(options: DifyPlatformOptions): Platform {
     normalise: normaliseForDify,
     proposeIdentity: proposeDifyIdentity,
     read: (space, wanted, { signal }) => readers.use(signal, (connection) => readSpace(connection, space, wanted)),
+    findAdoptable: (space, query, { signal }) =>
+      readers.use(signal, (connection) => findAdoptable(connection, space, query)),
     openSpace: async (space, write) => {
       const writer = await openSpaceWriter(await database.connect(write.signal), space, timeouts, write)
       logger?.debug({ spaceId: space.spaceId }, 'dify space opened for writing')

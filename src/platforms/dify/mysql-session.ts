@@ -210,12 +210,13 @@ export class MysqlSession {
     if (signal !== null) throwIfAborted(signal)
     if (this.#socket.destroyed) throw this.#mapped(new Error('connection closed'))
     this.#endpoint.onStatement?.(text)
-    const canceller = new AbortController()
+    let canceller: AbortController | undefined
     let cutTimer: NodeJS.Timeout | undefined
     const kill = (): void => {
       if (this.#inDoubt) return
       this.#inDoubt = true
       cutTimer = setTimeout(() => this.#cut(), CANCEL_GRACE_MS)
+      canceller = new AbortController()
       void this.#killStatement(canceller.signal)
     }
     let late = false
@@ -233,7 +234,7 @@ export class MysqlSession {
       clearTimeout(lateTimer)
       signal?.removeEventListener('abort', kill)
       // A kill that is still under way may hit the ROLLBACK that follows; then the connection is cut, which rolls back, too.
-      canceller.abort()
+      canceller?.abort()
       clearTimeout(cutTimer)
     }
   }

@@ -184,10 +184,11 @@ export class PostgresSession {
   async #run(text: string, values: unknown[], signal: AbortSignal | null): Promise<{ rows: Rows; count: number }> {
     if (signal !== null) throwIfAborted(signal)
     this.#endpoint.onStatement?.(text)
-    const canceller = new AbortController()
+    let canceller: AbortController | undefined
     let cutTimer: NodeJS.Timeout | undefined
     const abort = (): void => {
       this.#inDoubt = true
+      canceller = new AbortController()
       cutTimer = setTimeout(() => this.#socket.destroy(), CANCEL_GRACE_MS)
       void this.#cancelStatement(canceller.signal)
     }
@@ -207,7 +208,7 @@ export class PostgresSession {
     } finally {
       signal?.removeEventListener('abort', abort)
       // A cancel that is still under way may hit the ROLLBACK that follows; then the connection is cut, which rolls back, too.
-      canceller.abort()
+      canceller?.abort()
       clearTimeout(cutTimer)
     }
   }

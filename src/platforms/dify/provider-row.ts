@@ -5,7 +5,7 @@ import type { WorkspaceKey } from './encryption.ts'
 import { encryptionFault } from './encryption.ts'
 import type { DifyField } from './normalise.ts'
 import { urlHash } from './normalise.ts'
-import { canonicalToolsColumn, isJson, toolDigests } from './tools.ts'
+import { isJson, readToolsColumn } from './tools.ts'
 
 /** Reading one row of `tool_mcp_providers`: what it holds, and what of it would break Dify. Pure. */
 
@@ -15,7 +15,7 @@ import { canonicalToolsColumn, isJson, toolDigests } from './tools.ts'
  * `desiredUrl` is shown as the URL when it is the one that stands there (the column itself cannot be read).
  */
 export function observeProvider(row: ProviderRow, key: WorkspaceKey | null, desiredUrl: string | null): ObservedObject {
-  const tools = canonicalToolsColumn(row.tools)
+  const tools = readToolsColumn(row.tools)
   const headers = readHeaders(row.encryptedHeaders)
   const broken: DifyField[] = []
   if (isBrokenIcon(row.icon)) broken.push('icon')
@@ -42,7 +42,7 @@ export function observeProvider(row: ProviderRow, key: WorkspaceKey | null, desi
     identity: { id: row.id, key: row.serverIdentifier },
     stored: { ...stored, key: key?.digest ?? '', credentials: credentialsState(row.encryptedCredentials) },
     shown: { name, authed, icon, timeout, sse_read_timeout: sseReadTimeout, ...(showsUrl ? { url: desiredUrl } : {}) },
-    tools: toolDigests(tools.tools),
+    tools: tools.digests,
     brokenFields: broken,
   }
 }
@@ -101,7 +101,7 @@ export function assertWellWritten(
   if (written.includes('tools')) check(row.tools === wanted.tools, 'the tools differ')
   if (written.includes('authed')) check(row.authed, 'authed is not set')
   if (written.includes('icon')) check(!isBrokenIcon(row.icon), 'the icon is unusable')
-  check(!canonicalToolsColumn(row.tools).broken || !written.includes('tools'), 'the tools are no JSON list of objects')
+  check(!readToolsColumn(row.tools).broken || !written.includes('tools'), 'the tools are no JSON list of objects')
   if (faults.length > 0) {
     throw new ToolferryError(
       'Bug',

@@ -97,6 +97,31 @@ export function canonicalToolsColumn(column: string): { text: string; tools: Jso
   return { text: canonicalJson(parsed.map(plainTool)), tools: parsed, broken: false }
 }
 
+/** What is to be known of a `tools` column: its comparable form, and its tools by name and digest. */
+export type ToolsColumn = { text: string; digests: Record<string, string>; broken: boolean }
+
+/** Columns read before, the least recently used first out: one instance's tools stand in many workspaces, the same text each time. */
+const readColumns = new Map<string, ToolsColumn>()
+const KEPT_COLUMNS = 300
+const LONGEST_KEPT_CHARACTERS = 50_000
+
+/** As canonicalToolsColumn and toolDigests, read once for many rows that hold the same. Nobody may change the answer. */
+export function readToolsColumn(column: string): ToolsColumn {
+  const known = readColumns.get(column)
+  if (known !== undefined) {
+    readColumns.delete(column)
+    readColumns.set(column, known)
+    return known
+  }
+  const { text, tools, broken } = canonicalToolsColumn(column)
+  const made = { text, digests: toolDigests(tools), broken }
+  if (column.length > LONGEST_KEPT_CHARACTERS) return made
+  readColumns.set(column, made)
+  const [oldest] = readColumns.keys()
+  if (readColumns.size > KEPT_COLUMNS && oldest !== undefined) readColumns.delete(oldest)
+  return made
+}
+
 /** JSON with sorted keys. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner) =>

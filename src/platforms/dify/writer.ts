@@ -28,9 +28,6 @@ const FIRST_NAMES = 10
 /** Stands for "nobody": Dify shows such a provider's author as Anonymous (dify.md §1.4). */
 const NO_ACCOUNT = '00000000-0000-0000-0000-000000000000'
 
-/** What Dify's own dialog takes (dify.md §5.2). */
-const IDENTIFIER = /^[a-z0-9_-]{1,24}$/
-
 type Space = { connection: DifyConnection; schema: DifySchema; tenantId: string; options: WriteOptions }
 
 /**
@@ -66,7 +63,8 @@ function spaceWriter(space: Space): SpaceWriter {
   }
   return {
     apply: (change) => inTurn(() => applyWithRetry(space, change)),
-    remove: (identity) => inTurn(() => removeProvider(space, identity)),
+    // An identity is recorded before it is first written, so without one there is nothing.
+    remove: (identity) => inTurn(async () => (identity === null ? undefined : await removeProvider(space, identity))),
     [Symbol.asyncDispose]: () => inTurn(() => space.connection.close()),
   }
 }
@@ -132,9 +130,6 @@ function applyOnce(space: Space, change: PlatformChange): Promise<AppliedObject>
 
     let written: ProviderRow | null
     if (own === null) {
-      if (!IDENTIFIER.test(identity.key)) {
-        throw new ToolferryError('Bug', 'The identifier of a new Dify provider is not of the form that Dify takes.')
-      }
       await options.fence()
       written = await connection.insertProvider(identity.id, {
         tenant_id: tenantId,

@@ -68,6 +68,9 @@ export async function syncCells(
           record.checkpoint = { step, data }
           if (identity !== undefined) record.identity = identity
         },
+        clearCheckpoint: async () => {
+          record.checkpoint = null
+        },
         fieldsToWrite: (observed) => {
           fields =
             observed === null ? Object.keys(object.fields) : compareFields(object, former, observed, digest).write
@@ -108,7 +111,7 @@ function planOf(
       writePolicy: 'upsert-only',
       right: 'granted',
       desired: desired.get(record.bindingId) ?? null,
-      desiredError: null,
+      desiredError: reading.refused?.get(record.bindingId) ?? null,
       unknownFields: [],
       recorded: { identity: record.identity, state: 'in_sync', digests: record.digests },
       spaceProblem: reading.problem,

@@ -49,6 +49,31 @@ describe('spaces', () => {
     const spaces = await world.open({ settings: team(enterpriseId) }).listSpaces({ signal: never() })
     expect(spaces.map((space) => space.remoteId).sort()).toEqual([...ids].sort())
   })
+
+  it('of a team are told although one of its organizations is not the user’s, unless none of them is', async () => {
+    const { simulator, account } = world
+    const { enterpriseId } = simulator.addEnterprise({ name: '企业' })
+    const ours = simulator.addSpace({ ownerId: account.userId, name: '我们', enterpriseId })
+    const theirs = simulator.addOrganization(enterpriseId, '他们')
+    const refuse = (organizations: string[]) =>
+      simulator.faults.add({
+        endpoint: 'space/list',
+        times: Number.POSITIVE_INFINITY,
+        when: ({ body }) => organizations.includes((body as { organization_id?: string }).organization_id ?? ''),
+        fault: { kind: 'business-error', code: 777074001, msg: '无权限' },
+      })
+    const platform = world.open({ settings: team(enterpriseId) })
+    const refused = refuse([theirs])
+    const spaces = await platform.listSpaces({ signal: never() })
+    expect(spaces.map(({ remoteId }) => remoteId)).toEqual([ours])
+    expect(refused.hits()).toBe(1)
+    refuse(
+      [...simulator.calls({ endpoint: 'space/list' })].map(
+        ({ body }) => (body as { organization_id: string }).organization_id,
+      ),
+    )
+    await expect(platform.listSpaces({ signal: never() })).rejects.toMatchObject({ type: 'Forbidden' })
+  })
 })
 
 describe('a check', () => {

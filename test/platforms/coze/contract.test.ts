@@ -15,8 +15,8 @@ const openWorld = async (): Promise<ContractWorld> => {
         ref: { spaceId: `space-${names}`, remoteId: spaceId },
         snapshot: async () => structuredClone(live()),
         count: async () => live().length,
-        addForeign: async (url) =>
-          world.simulator.addForeignPlugin({ spaceId, name: 'Weather_a', pluginType: 11, url, tools: ['other'] }),
+        addForeign: async (url, name = 'Weather_a') =>
+          world.simulator.addForeignPlugin({ spaceId, name, pluginType: 11, url, tools: ['other'] }),
         has: async (remoteId) => live().some((plugin) => plugin.pluginId === remoteId),
         deleteBehindOurBack: async (remoteId) => world.simulator.deletePlugin(remoteId),
       }

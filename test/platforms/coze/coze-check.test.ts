@@ -70,9 +70,44 @@ it('with --write makes one plugin and leaves none', async () => {
   }
 }, 60_000)
 
+it.each([
+  ['is refused', { kind: 'business-error', code: 702092010, msg: '插件名称已存在' }, 0],
+  ['loses its answer', { kind: 'lost-response' }, 1],
+] as const)(
+  'with --write touches no other plugin when its registration %s',
+  async (_what, fault, left) => {
+    const there = coze.addForeignPlugin({ spaceId, name: 'There', pluginType: 11, url: 'https://o.test/mcp' })
+    const before = coze.plugin(there)
+    coze.faults.add({ endpoint: 'register_plugin_meta', fault })
+    const { code, output } = await check('--space-id', spaceId, '--write', '--mcp-url', 'https://mcp.example.com/mcp')
+    expect(code).toBe(1)
+    expect(coze.plugin(there)).toEqual(before)
+    expect(coze.plugins(spaceId)).toHaveLength(1 + left)
+    expect(output).toMatch(/register: FAILED/)
+    expect(output).toMatch(/delete: not looked at: no plugin was made/)
+  },
+  60_000,
+)
+
 it('a login that has ended is said, not thrown', async () => {
   coze.loseSession({ cookie: account.cookie })
   const { code, output } = await check()
   expect(code).toBe(1)
   expect(output).toContain('CredentialExpired')
 }, 60_000)
+
+it.each([
+  ['an option that there is not', ['--nonsense'], "Unknown option '--nonsense'"],
+  ['a file that is not there', ['--cookie-file', 'nowhere/cookie.txt'], 'nowhere/cookie.txt'],
+  ['a file without a login', ['--cookie-file', 'package.json'], 'no login in it'],
+  ['an address that is none', ['--base-url', 'nonsense'], 'Invalid URL'],
+])(
+  '%s is said in a line, without a stack',
+  async (_, more, said) => {
+    const { code, output } = await check(...more)
+    expect(code, output).toBe(2)
+    expect(output).toContain(said)
+    expect(output).not.toContain('    at ')
+  },
+  60_000,
+)

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Fault } from '../../../demo/coze-simulator/fault-types.ts'
 import type { SessionLoss } from '../../../demo/coze-simulator/options.ts'
+import { ToolferryError } from '../../../src/domain/errors.ts'
+import type { Platform } from '../../../src/platforms/platform.ts'
 import { CellRecord } from './cell.ts'
 import { settle, standing } from './settle.ts'
-import { type CozeWorld, desiredObject, openCozeWorld } from './world.ts'
+import { type CozeWorld, desiredObject, never, openCozeWorld } from './world.ts'
 
 let world: CozeWorld
 let space: { spaceId: string; remoteId: string }
@@ -52,6 +54,7 @@ const FAULTS: [string, Fault][] = [
   ['no JSON', { kind: 'invalid-json' }],
   ['no JSON, though it was done', { kind: 'invalid-json', applied: true }],
   ['half a JSON', { kind: 'truncated-json' }],
+  ['JSON without a code', { kind: 'business-error', code: undefined as never, msg: '' }],
   ['the end of the session', { kind: 'session-lost' }],
   ['an index that lags', { kind: 'index-lag', ms: 20_000 }],
   ['repeated items', { kind: 'duplicate-pages' }],
@@ -61,6 +64,9 @@ const FAULTS: [string, Fault][] = [
   ['an empty auth_type', { kind: 'empty-auth-type' }],
   ['no meta_info', { kind: 'no-meta-info' }],
 ]
+
+/** Of a whole run with one fault, the looking for a lost plugin included. */
+const MOST_CALLS = 40
 
 function cells(record: CellRecord, authorization: string) {
   return [{ record, desired: desiredObject({ authorization }) }]
@@ -75,12 +81,21 @@ async function create() {
   return { record, platform }
 }
 
+/** One fault costs one call more of its kind; what was done is not done again, but for what may be repeated. */
+function expectFewWrites(): void {
+  const { calls } = world.simulator
+  for (const endpoint of ['update_plugin_meta', 'refresh_mcp_plugin_apis', 'publish_plugin']) {
+    expect(calls({ endpoint }).length, endpoint).toBeLessThanOrEqual(2)
+  }
+  expect(calls().length).toBeLessThanOrEqual(MOST_CALLS)
+}
+
 const WHOLE = { published: true, changedSince: false, tools: 2, locked: false }
 
 describe('whatever a call meets once, a new plugin ends as one, published', () => {
   for (const endpoint of CREATE) {
     it.each(FAULTS)(`${endpoint}: %s`, async (_what, fault) => {
-      world.simulator.faults.add({ endpoint, fault })
+      const struck = world.simulator.faults.add({ endpoint, fault })
       const record = new CellRecord('a')
       const result = await settle(world, space, cells(record, FIRST), world.open())
       expect({ ...result, now: standing(world, space) }).toEqual({
@@ -92,6 +107,8 @@ describe('whatever a call meets once, a new plugin ends as one, published', () =
       expect(registered.filter((call) => call.changed)).toHaveLength(1)
       expect(registered.length).toBeLessThanOrEqual(2)
       expect(result.met.length).toBeLessThanOrEqual(1)
+      expect(struck.hits()).toBe(1)
+      expectFewWrites()
     })
   }
 })
@@ -100,7 +117,7 @@ describe('whatever a call meets once, a changed plugin ends as desired, publishe
   for (const endpoint of UPDATE) {
     it.each(FAULTS)(`${endpoint}: %s`, async (_what, fault) => {
       const { record, platform } = await create()
-      world.simulator.faults.add({ endpoint, fault })
+      const struck = world.simulator.faults.add({ endpoint, fault })
       const result = await settle(world, space, cells(record, SECOND), platform)
       expect({ ...result, now: standing(world, space) }).toEqual({
         met: result.met,
@@ -109,6 +126,72 @@ describe('whatever a call meets once, a changed plugin ends as desired, publishe
       })
       expect(world.simulator.calls({ endpoint: 'register_plugin_meta' })).toEqual([])
       expect(result.met.length).toBeLessThanOrEqual(1)
+      expect(struck.hits()).toBe(1)
+      expectFewWrites()
+    })
+  }
+})
+
+const REMOVE = ['get_plugin_info', 'library_resource_list', 'del_plugin']
+
+describe('whatever a call meets once, a plugin that is to go is gone in the end', () => {
+  for (const endpoint of REMOVE) {
+    it.each(FAULTS)(`${endpoint}: %s`, async (_what, fault) => {
+      const { record } = await create()
+      const pluginId = record.identity?.id ?? ''
+      const struck = world.simulator.faults.add({ endpoint, fault })
+      // A new process, which has nothing in mind of the space.
+      const met = await settleRemoval(pluginId, world.open())
+      expect(struck.hits()).toBe(1)
+      expect(met.length).toBeLessThanOrEqual(1)
+      expect(world.simulator.plugins(space.remoteId)).toEqual([])
+      const deletions = world.simulator.calls({ endpoint: 'del_plugin' })
+      expect(deletions.filter((call) => call.changed)).toHaveLength(1)
+      expect(deletions.length).toBeLessThanOrEqual(2)
+    })
+  }
+
+  /** As the product does: tries again what may help, gives a new cookie where it waits for one. Answers what was met. */
+  async function settleRemoval(pluginId: string, first: Platform): Promise<string[]> {
+    const met: string[] = []
+    for (let platform = first; met.length < 5; ) {
+      try {
+        await using writer = await platform.openSpace(space, { signal: never(), fence: async () => {} })
+        await writer.remove({ id: pluginId, key: null })
+        return met
+      } catch (error) {
+        if (!(error instanceof ToolferryError) || (!error.facts.retryable && !error.facts.waitsForCredential))
+          throw error
+        met.push(error.type)
+        if (error.facts.waitsForCredential)
+          platform = world.open({ cookie: world.simulator.login(world.account.userId) })
+        world.clock.advance(error.retryAfterMs ?? 5_000)
+      }
+    }
+    return met
+  }
+})
+
+describe('whatever a call meets once, a check finds all spaces or says what is wrong', () => {
+  for (const endpoint of ['list_enterprises', 'search_organization', 'space/list']) {
+    it.each(FAULTS)(`${endpoint}: %s`, async (what, fault) => {
+      const { simulator, account } = world
+      const { enterpriseId } = simulator.addEnterprise({ name: '企业' })
+      simulator.joinEnterprise(account.userId, enterpriseId)
+      simulator.addSpace({ ownerId: account.userId, name: '团队', enterpriseId })
+      simulator.resetCalls()
+      const struck = simulator.faults.add({ endpoint, fault })
+      const settings = { accountType: 'team' as const, enterpriseId, userId: null }
+      const found = await world.open({ settings }).check({ signal: never() })
+      const refused = /^(the end of the session|a page|429 for minutes)/.test(what)
+      if (refused && !found.ok) {
+        expect(['CredentialExpired', 'RateLimited']).toContain(found.error?.type)
+        expect(found.error?.message.length).toBeGreaterThan(20)
+      } else {
+        expect(found).toMatchObject({ ok: true, spaces: 1 })
+      }
+      expect(struck.hits()).toBe(1)
+      expect(simulator.calls().length).toBeLessThanOrEqual(7)
     })
   }
 })
@@ -158,6 +241,15 @@ describe('register, when nobody knows', () => {
     expect(world.simulator.calls({ endpoint: 'register_plugin_meta' })).toHaveLength(1)
   })
 
+  it('the answer is lost and its details are not there at once: found, not made again', async () => {
+    world.simulator.faults.add({ endpoint: 'register_plugin_meta', fault: { kind: 'lost-response' } })
+    const unknown = { kind: 'business-error', code: 109000005, msg: 'record not found' } as const
+    world.simulator.faults.add({ endpoint: 'get_plugin_info', fault: unknown })
+    const result = await settle(world, space, cells(new CellRecord('a'), FIRST), world.open())
+    expect(result).toEqual({ met: [], ended: 'right' })
+    expect(standing(world, space)).toEqual([{ ...WHOLE, authorization: FIRST }])
+  })
+
   it('two lost requests in a row: a third attempt of the run ends it', async () => {
     world.simulator.faults.add({ endpoint: 'register_plugin_meta', times: 2, fault: { kind: 'lost-request' } })
     const result = await settle(world, space, cells(new CellRecord('a'), FIRST), world.open())
@@ -192,7 +284,7 @@ describe('register, when nobody knows', () => {
     const desired = desiredObject({ description: '违禁词' })
     const result = await settle(world, space, [{ record, desired }], world.open())
     expect(result).toEqual({ met: ['InvalidDesiredState'], ended: 'failed' })
-    expect(record.checkpoint?.step).toBe('not-registered')
+    expect(record.checkpoint).toBeNull()
   })
 })
 
@@ -221,6 +313,18 @@ describe('other people in COZE’s editor', () => {
 })
 
 describe('publishing', () => {
+  it('said to be done, but not done, is seen by what agents send, and made up for', async () => {
+    const { record, platform } = await create()
+    const nothing = { kind: 'business-error', code: 0, msg: '' } as const
+    world.simulator.faults.add({ endpoint: 'publish_plugin', fault: nothing })
+    const result = await settle(world, space, cells(record, SECOND), platform)
+    expect(result).toEqual({ met: ['drift published'], ended: 'failed' })
+    expect(standing(world, space)).toMatchObject([{ authorization: FIRST }])
+    // Another process has nothing in mind of it.
+    expect(await settle(world, space, cells(record, SECOND), world.open())).toEqual({ met: [], ended: 'right' })
+    expect(standing(world, space)).toEqual([{ ...WHOLE, authorization: SECOND }])
+  })
+
   it('accepted but not seen yet is waited for', async () => {
     const { record, platform } = await create()
     world.simulator.faults.add({ endpoint: 'publish_plugin', fault: { kind: 'publish-unseen', reads: 3 } })

@@ -78,6 +78,53 @@ describe('a plugin', () => {
     expect(plugin().online?.meta.name).toBe('Our_weather')
   })
 
+  it('has one Authorization: a second one that somebody adds, in whatever case, is taken out', async () => {
+    const { sync, plugin, pluginId } = await made()
+    const headers = plugin().draft.meta.commonParams[4]
+    world.simulator.editPlugin(pluginId, { headers: [...headers, { name: 'authorization', value: 'Bearer other' }] })
+    world.simulator.publishPlugin(pluginId)
+    expect(await sync()).toMatchObject({ action: 'update', drift: [] })
+    expect(plugin().agentHeaders).toEqual(headers)
+  })
+
+  it.each([
+    ['a key of its own in Authorization', { type: 1, location: 1, key: 'authorization', serviceToken: 'theirs' }],
+    ['OIDC', { type: 1, subType: 2, payload: '{}' }],
+    ['OAuth', { type: 3, oauthInfo: '{"client_id":"x"}' }],
+  ])('that somebody gave %s sends our Authorization again', async (_what, auth) => {
+    const { sync, plugin, pluginId } = await made()
+    world.simulator.editPlugin(pluginId, { auth })
+    world.simulator.publishPlugin(pluginId)
+    expect(await sync()).toMatchObject({ action: 'update', drift: [] })
+    expect(plugin().online?.meta.auth.type).toBe(0)
+    expect(world.mcp.requests.at(-1)?.headers.authorization).toBe(desiredObject().authorization)
+    expect(await sync()).toMatchObject({ action: 'unchanged' })
+  })
+
+  it('keeps a key that somebody has it send beside ours', async () => {
+    const { sync, plugin, pluginId } = await made()
+    const auth = { type: 1, location: 1, key: 'X-Team-Key', serviceToken: 'theirs' }
+    world.simulator.editPlugin(pluginId, { auth })
+    world.simulator.publishPlugin(pluginId)
+    expect(await sync()).toMatchObject({ action: 'unchanged' })
+    expect(await sync({ authorization: 'Bearer tfg_second' })).toMatchObject({ action: 'update', drift: [] })
+    expect(plugin().online?.meta.auth).toMatchObject(auth)
+  })
+
+  it('with a tool that somebody has switched off is settled with it off', async () => {
+    const { sync, plugin, pluginId } = await made()
+    world.simulator.editPlugin(pluginId, { disabledTools: ['history'] })
+    world.simulator.publishPlugin(pluginId)
+    expect(await sync()).toMatchObject({ action: 'update', drift: [] })
+    expect(plugin().online?.tools.map(({ name, disabled }) => [name, disabled])).toEqual([
+      ['forecast', false],
+      ['history', true],
+    ])
+    world.simulator.resetCalls()
+    expect(await sync()).toMatchObject({ action: 'unchanged' })
+    expect(world.simulator.calls({ writes: true })).toEqual([])
+  })
+
   it('is put right when its address or header was changed in COZE', async () => {
     const { sync, plugin, pluginId } = await made()
     world.simulator.editPlugin(pluginId, { url: 'https://elsewhere.example.com/mcp', headers: [] })
@@ -87,6 +134,23 @@ describe('a plugin', () => {
     expect([...result.changes.map((change) => change.field)].sort()).toEqual(['authorization', 'url'])
     expect(plugin().online?.meta).toMatchObject({ url: gatewayUrl(instanceId(1)) })
     expect(plugin().agentHeaders).toEqual([{ name: 'Authorization', value: desiredObject().authorization }])
+  })
+
+  it('that COZE does not show is a failure of its own: it is not made again, and the others of the space go on', async () => {
+    const { record, pluginId } = await made()
+    world.simulator.faults.add({
+      endpoint: 'get_plugin_info',
+      times: Number.POSITIVE_INFINITY,
+      when: (call) => call.pluginId === pluginId,
+      fault: { kind: 'business-error', code: 109000001, msg: '没有权限执行该操作' },
+    })
+    const other = { record: new CellRecord('b'), desired: desiredObject({ instanceId: instanceId(2), name: 'Other' }) }
+    const results = await syncCells(world.open(), space, [{ record, desired: desiredObject() }, other])
+    expect(results).toMatchObject([
+      { action: null, failure: { type: 'Forbidden', message: expect.stringContaining(pluginId) } },
+      { action: 'create', drift: [] },
+    ])
+    expect(world.simulator.plugins(space.remoteId)).toHaveLength(2)
   })
 
   it('is made again when it was deleted', async () => {
@@ -109,6 +173,17 @@ describe('a plugin', () => {
       message: expect.stringContaining('李四'),
     })
     expect(plugin().agentHeaders).toEqual([{ name: 'Authorization', value: 'Bearer tfg_second' }])
+  })
+
+  it('whose MCP server refuses is not a lost login of COZE’s, whatever that server says', async () => {
+    world.simulator.faults.add({
+      endpoint: 'refresh_mcp_plugin_apis',
+      fault: { kind: 'business-error', code: 720092061, msg: '获取MCP工具失败: HTTP 401: login required' },
+    })
+    const platform = world.open()
+    const cells = [{ record: new CellRecord('a'), desired: desiredObject() }]
+    await expect(syncCells(platform, space, cells)).rejects.toMatchObject({ type: 'UpstreamUnreachable' })
+    expect((await syncCells(platform, space, cells))[0]).toMatchObject({ drift: [] })
   })
 
   it('whose MCP server COZE cannot read says so, and the next attempt makes no second one', async () => {
@@ -140,6 +215,18 @@ describe('names in the way', () => {
     const { plugin, sync } = await made()
     expect(plugin().draft.meta.name).toBe('天气_2')
     expect((await sync()).action).toBe('unchanged')
+  })
+
+  it('so does one that it is to be given later, and nothing else waits for that', async () => {
+    world.simulator.switches.duplicateNames = 'refused'
+    const taken = { spaceId: space.remoteId, name: '天气预报', pluginType: 11, url: 'https://x.test/mcp' }
+    world.simulator.addForeignPlugin(taken)
+    const { plugin, sync } = await made()
+    const change = { name: '天气预报', authorization: 'Bearer tfg_second' }
+    expect(await sync(change)).toMatchObject({ action: 'update', drift: [] })
+    expect(plugin().online?.meta.name).toBe('天气预报_2')
+    expect(plugin().agentHeaders).toEqual([{ name: 'Authorization', value: 'Bearer tfg_second' }])
+    expect(await sync(change)).toMatchObject({ action: 'unchanged', kept: [] })
   })
 
   it('a plugin of ours that nobody recorded is a conflict that names it, whatever host it calls', async () => {
@@ -175,6 +262,40 @@ describe('removing', () => {
     const { platform, pluginId } = await made()
     world.simulator.faults.add({ endpoint: 'del_plugin', fault: { kind } })
     await remove(platform, pluginId)
+    expect(world.simulator.plugins(space.remoteId)).toHaveLength(0)
+  })
+
+  it.each([
+    [109000005, 'record not found'],
+    [702092031, 'the plugin is in use and cannot be deleted'],
+  ])('is not done because COZE says %d “%s” of a plugin that stands there', async (code, msg) => {
+    const { platform, pluginId } = await made()
+    world.simulator.faults.add({
+      endpoint: 'del_plugin',
+      times: Number.POSITIVE_INFINITY,
+      fault: { kind: 'business-error', code, msg },
+    })
+    await expect(remove(platform, pluginId)).rejects.toMatchObject({ code: String(code) })
+  })
+
+  it('takes what an attempt that died has made in the place of the recorded one', async () => {
+    const { platform, pluginId, plugin } = await made()
+    const { name, url } = plugin().draft.meta
+    await remove(platform, pluginId)
+    const again = world.open()
+    const died = new AbortController()
+    world.simulator.onCall(({ endpoint }, stage) => {
+      if (endpoint === 'register_plugin_meta' && stage === 'applied') died.abort(new Error('killed'))
+    })
+    const record = new CellRecord('a')
+    const cells = [{ record, desired: desiredObject() }]
+    await expect(syncCells(again, space, cells, { signal: died.signal })).rejects.toThrow()
+    expect(record).toMatchObject({ identity: null, checkpoint: { step: 'registering', data: { name, url } } })
+    expect(world.simulator.plugins(space.remoteId)).toHaveLength(1)
+
+    const next = world.open()
+    await using writer = await next.openSpace(space, { signal: never(), fence: async () => {} })
+    await writer.remove({ id: pluginId, key: null }, { checkpoint: record.checkpoint })
     expect(world.simulator.plugins(space.remoteId)).toHaveLength(0)
   })
 

@@ -323,5 +323,16 @@ describe.each(ENGINES)('on %s', (engine) => {
       })
       expect((await db.checkRows(workspace))[0]?.headers).toEqual({ Authorization: desiredObject().authorization })
     })
+
+    it('that are adopted come back under an identifier that Dify’s dialog would not take, when they are deleted', async () => {
+      const identifier = 'GitHub.Tools-of-the-whole-Team'
+      const id = await addForeign(db, workspace, { name: 'Handmade', identifier, url: desiredObject().url })
+      const target = new RecordedTarget(platform, workspace)
+      target.identity = { id, key: identifier }
+      await target.sync(desiredObject())
+      await db.query('DELETE FROM tool_mcp_providers WHERE tenant_id = $1', [workspace.tenantId])
+      expect((await target.sync(desiredObject())).plan.action).toBe('create')
+      expect(await onlyRow()).toMatchObject({ id, server_identifier: identifier })
+    })
   })
 })

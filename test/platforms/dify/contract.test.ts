@@ -17,7 +17,7 @@ for (const engine of ENGINES) {
           ref: spaceOf(workspace),
           snapshot: () => footprint(db),
           count: async () => (await db.rows(tenantId)).length,
-          addForeign: (url) => addForeign(db, workspace, { url }),
+          addForeign: (url, name) => addForeign(db, workspace, { url, ...(name === undefined ? {} : { name }) }),
           has: async (id) => (await db.rows(tenantId)).some((row) => row.id === id),
           deleteBehindOurBack: async (id) =>
             void (await db.query('DELETE FROM tool_mcp_providers WHERE id = $1', [id])),

@@ -73,6 +73,7 @@ export function changeFor(
     desired,
     checkpoint: null,
     saveCheckpoint: async () => {},
+    clearCheckpoint: async () => {},
     fieldsToWrite,
   }
 }

@@ -1,0 +1,26 @@
+export const messages = {
+  title: '漂移',
+  lead: '平台上与 Toolferry 写入内容不再一致，或未能写入的对象。',
+  show: '显示',
+  platform: '平台',
+  everyPlatform: '所有平台',
+  mend: '修复',
+  mendName: '修复漂移',
+  mendQuestion: '将 {{count}} 个对象恢复为应有的样子？',
+  mendMeaning: '将为每个平台上的每个 MCP 服务器启动一次同步，只写入有差异的内容，且只涉及 Toolferry 创建的对象。',
+  openRun: '打开',
+  conflictHelp: '有并非 Toolferry 创建的对象占用了位置。请在平台上改名或移除，或接管它，然后重新同步。',
+  columns: {
+    server: 'MCP 服务器',
+    space: '空间',
+    state: '状态',
+    since: '开始于',
+    what: '差异',
+    lastRun: '最近运行',
+  },
+  empty: {
+    title: '这里没有内容',
+    text: '同步配置的定时检查会发现被手工更改或删除的对象。没有同步配置时，两次同步之间不会检查。',
+    profiles: '同步配置',
+  },
+}

@@ -1,0 +1,29 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { App } from 'antd'
+import { useTranslation } from 'react-i18next'
+import { useNavigate } from 'react-router'
+import { api, call } from '../../api/client.ts'
+import { DeleteDialog } from '../../components/delete-dialog.tsx'
+import type { Instance } from '../instances/queries.ts'
+
+export function DeleteInstance({ instance, onClose }: { instance: Instance; onClose: () => void }) {
+  const { t } = useTranslation('instances')
+  const { message } = App.useApp()
+  const queries = useQueryClient()
+  const navigate = useNavigate()
+  return (
+    <DeleteDialog
+      title={t('delete.title', { name: instance.name })}
+      text={t('delete.text')}
+      remove={async (query) =>
+        (await call(api.DELETE('/api/v1/instances/{id}', { params: { path: { id: instance.id }, query } }))) ?? null
+      }
+      onDeleted={async () => {
+        message.success(t('delete.done', { name: instance.name }))
+        await navigate('/instances')
+        await queries.invalidateQueries()
+      }}
+      onClose={onClose}
+    />
+  )
+}

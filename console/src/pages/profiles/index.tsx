@@ -1,0 +1,115 @@
+import { Button, Table } from 'antd'
+import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { Link, useNavigate, useParams } from 'react-router'
+import { api, call, type Schemas } from '../../api/client.ts'
+import { at, useAll, useList } from '../../api/lists.ts'
+import { useRole } from '../../api/session.ts'
+import { EmptyState } from '../../components/empty-state.tsx'
+import { LoadMore } from '../../components/load-more.tsx'
+import { Page as Frame } from '../../components/page.tsx'
+import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { StateTag } from '../../components/state-tag.tsx'
+import { Time } from '../../components/time.tsx'
+import { ProfileActions } from './profile-actions.tsx'
+import { ProfileForm } from './profile-form.tsx'
+import { useScheduleText } from './schedule-text.ts'
+
+type Profile = Schemas['Profile']
+
+/** Saved selections with a schedule. /profiles/<id> opens one for editing. */
+export function Page() {
+  const { t } = useTranslation('profiles')
+  const mayEdit = useRole('operator')
+  const { profileId } = useParams()
+  const navigate = useNavigate()
+  const scheduleText = useScheduleText()
+  const [isMaking, setMaking] = useState(false)
+  const profiles = useList<Profile>(
+    ['profiles'],
+    (cursor) => call(api.GET('/api/v1/profiles', { params: { query: { limit: 100, ...at(cursor) } } })),
+    { refetchInterval: 10_000 },
+  )
+  const platforms = useAll<Schemas['Platform']>(['platforms'], (cursor) =>
+    call(api.GET('/api/v1/platforms', { params: { query: { limit: 200, ...at(cursor) } } })),
+  )
+  const names = new Map(platforms.data?.map(({ id, name }) => [id, name]))
+  const opened = profiles.items.find(({ id }) => id === profileId)
+  const make = (
+    <Button type="primary" onClick={() => setMaking(true)}>
+      {t('new')}
+    </Button>
+  )
+  return (
+    <Frame title={t('title')} lead={t('lead')} actions={mayEdit ? make : null}>
+      {profiles.error === null ? null : <ProblemAlert error={profiles.error} onRetry={profiles.refetch} />}
+      {!profiles.isLoading && profiles.items.length === 0 && profiles.error === null ? (
+        <EmptyState title={t('empty.title')} text={t('empty.text')} {...(mayEdit ? { actions: make } : {})} />
+      ) : (
+        <div className="panel">
+          <Table<Profile>
+            rowKey="id"
+            size="middle"
+            pagination={false}
+            loading={profiles.isLoading}
+            scroll={{ x: 'max-content' }}
+            dataSource={profiles.items}
+            columns={[
+              {
+                title: t('columns.name'),
+                render: (_, { id, name }) => (mayEdit ? <Link to={`/profiles/${id}`}>{name}</Link> : name),
+              },
+              { title: t('columns.platform'), render: (_, { platformId }) => names.get(platformId) ?? '–' },
+              {
+                title: t('columns.schedule'),
+                render: (_, profile) => (
+                  <>
+                    <div>{scheduleText(profile.schedule)}</div>
+                    {profile.paused ? (
+                      <div className="muted">{t('pausedBecause', { reason: profile.pauseReason ?? '–' })}</div>
+                    ) : null}
+                  </>
+                ),
+              },
+              {
+                title: t('columns.next'),
+                render: (_, { nextRuns, paused }) => (
+                  <>
+                    {paused || nextRuns === null
+                      ? '–'
+                      : nextRuns.slice(0, 2).map((at) => (
+                          <div key={at}>
+                            <Time at={at} />
+                          </div>
+                        ))}
+                  </>
+                ),
+              },
+              {
+                title: t('columns.last'),
+                render: (_, { lastRun }) =>
+                  lastRun === null ? (
+                    '–'
+                  ) : (
+                    <Link to={`/syncs/${lastRun.id}`}>
+                      <StateTag state={lastRun.state} />
+                    </Link>
+                  ),
+              },
+              { title: t('columns.drift'), render: (_, { driftPolicy }) => t(`driftPolicies.${driftPolicy}`) },
+              {
+                title: <span className="unseen">{t('common:more')}</span>,
+                render: (_, profile) => (mayEdit ? <ProfileActions profile={profile} /> : null),
+              },
+            ]}
+          />
+          <LoadMore list={profiles} />
+        </div>
+      )}
+      {isMaking ? <ProfileForm profile={null} onClose={() => setMaking(false)} /> : null}
+      {opened === undefined || !mayEdit ? null : (
+        <ProfileForm key={opened.id} profile={opened} onClose={() => navigate('/profiles')} />
+      )}
+    </Frame>
+  )
+}

@@ -1,0 +1,110 @@
+import { useQuery } from '@tanstack/react-query'
+import { Alert } from 'antd'
+import { useTranslation } from 'react-i18next'
+import { api, call } from '../../api/client.ts'
+import { Copyable } from '../../components/copyable.tsx'
+import { Facts } from '../../components/facts.tsx'
+import { Loading } from '../../components/loading.tsx'
+import { Page as Frame } from '../../components/page.tsx'
+import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { StateTag } from '../../components/state-tag.tsx'
+
+/** How this installation is set up, and whether platforms can reach its gateway. What is set by the environment is shown, not edited. */
+export function Page() {
+  const { t } = useTranslation('settings')
+  const settings = useQuery({ queryKey: ['settings'], queryFn: () => call(api.GET('/api/v1/settings')) })
+  const ready = useQuery({
+    queryKey: ['readyz'],
+    // Not ready answers 503 with the same body.
+    queryFn: async () => {
+      const { data, error } = await api.GET('/readyz')
+      return data ?? (error as unknown as typeof data) ?? null
+    },
+    refetchInterval: 10_000,
+  })
+  const loopback = settings.data !== undefined && isLoopback(settings.data.publicUrl)
+  return (
+    <Frame title={t('title')} lead={t('lead')}>
+      {settings.isLoading ? <Loading /> : null}
+      {settings.error === null ? null : <ProblemAlert error={settings.error} onRetry={() => void settings.refetch()} />}
+      {settings.data === undefined ? null : (
+        <>
+          <section className="panel panel-body stack">
+            <h2>{t('gateway.title')}</h2>
+            <Facts
+              items={[
+                { label: t('gateway.publicUrl'), value: <Copyable text={settings.data.publicUrl} /> },
+                { label: t('gateway.ownUrl'), value: <Copyable text={settings.data.gatewayUrl} /> },
+              ]}
+            />
+            {loopback ? (
+              <Alert type="warning" showIcon title={t('gateway.loopback')} description={t('gateway.loopbackHelp')} />
+            ) : settings.data.publicUrl.startsWith('http:') ? (
+              <Alert type="info" showIcon title={t('gateway.plain')} description={t('gateway.plainHelp')} />
+            ) : (
+              <Alert type="success" showIcon title={t('gateway.good')} />
+            )}
+          </section>
+          <section className="panel panel-body stack">
+            <h2>{t('installation.title')}</h2>
+            <Facts
+              items={[
+                { label: t('installation.version'), value: settings.data.version },
+                { label: t('installation.store'), value: t(`installation.stores.${settings.data.storeEngine}`) },
+                {
+                  label: t('installation.retention'),
+                  value: t('installation.retentionOf', {
+                    syncs: settings.data.retention.syncDays,
+                    journal: settings.data.retention.journalDays,
+                    audit: settings.data.retention.auditDays,
+                  }),
+                },
+                { label: t('installation.temporal'), value: <code>{settings.data.temporal.address}</code> },
+                { label: t('installation.namespace'), value: <code>{settings.data.temporal.namespace}</code> },
+                {
+                  label: t('installation.webUi'),
+                  value:
+                    settings.data.temporal.uiUrl === null ? (
+                      '–'
+                    ) : (
+                      <a href={settings.data.temporal.uiUrl} target="_blank" rel="noreferrer">
+                        {settings.data.temporal.uiUrl}
+                      </a>
+                    ),
+                },
+                {
+                  label: t('installation.reference'),
+                  value: (
+                    <a href="/docs" target="_blank" rel="noreferrer">
+                      {t('installation.openReference')}
+                    </a>
+                  ),
+                },
+              ]}
+            />
+          </section>
+        </>
+      )}
+      {ready.data == null ? null : (
+        <section className="panel panel-body stack">
+          <h2>{t('parts.title')}</h2>
+          <Facts
+            items={ready.data.parts.map(({ name, ready: isReady, detail }) => ({
+              label: name,
+              value: (
+                <>
+                  <StateTag state={isReady ? 'enabled' : 'failed'} /> {detail}
+                </>
+              ),
+            }))}
+          />
+        </section>
+      )}
+    </Frame>
+  )
+}
+
+function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url)
+  return hostname === 'localhost' || hostname.startsWith('127.') || hostname === '[::1]'
+}

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "McpInstance" ADD COLUMN "sealedQuery" TEXT;

@@ -1,0 +1,67 @@
+import { chunksOf } from './columns.ts'
+import type { Store } from './store.ts'
+import type { NewTarget } from './sync-targets.ts'
+
+/** What concerns a run as a whole, or all spaces of an instance. There may be a hundred thousand targets: they are counted and grouped, not listed. */
+
+export type RunExtent = {
+  targets: number
+  /** Of those that are not only removed: whose tools a run asks for. */
+  instanceIds: string[]
+  /** In the order in which their targets were made. */
+  spaceIds: string[]
+}
+
+/** How far a run's targets reach. */
+export async function extentOfRun(store: Store, syncId: string): Promise<RunExtent> {
+  const [spaces, instances] = await Promise.all([
+    store.db.syncTarget.groupBy({
+      by: ['spaceId'],
+      where: { syncId },
+      _count: { _all: true },
+      _min: { id: true },
+      orderBy: { _min: { id: 'asc' } },
+    }),
+    store.db.syncTarget.groupBy({
+      by: ['instanceId'],
+      where: { syncId, removes: false },
+      _min: { id: true },
+      orderBy: { _min: { id: 'asc' } },
+    }),
+  ])
+  return {
+    targets: spaces.reduce((sum, { _count }) => sum + _count._all, 0),
+    instanceIds: instances.map(({ instanceId }) => instanceId),
+    spaceIds: spaces.map(({ spaceId }) => spaceId),
+  }
+}
+
+/** The cells of one instance in a run, those that it only removes left out. */
+export async function listTargetsOfInstance(
+  store: Store,
+  syncId: string,
+  instanceId: string,
+): Promise<(NewTarget & { id: string })[]> {
+  return store.db.syncTarget.findMany({
+    where: { syncId, instanceId, removes: false },
+    select: { id: true, spaceId: true, instanceId: true, bindingId: true },
+  })
+}
+
+const DROPPED_AT_ONCE = 2_000
+
+/** Deletes the rows of unchanged targets, in short transactions: of a closed run whose counts say how many there were. */
+export async function dropUnchangedTargets(store: Store, syncId: string): Promise<void> {
+  for (;;) {
+    const rows = await store.db.syncTarget.findMany({
+      where: { syncId, state: 'unchanged' },
+      select: { id: true },
+      take: DROPPED_AT_ONCE,
+    })
+    for (const chunk of chunksOf(rows)) {
+      const ids = chunk.map(({ id }) => id)
+      await store.write((tx) => tx.syncTarget.deleteMany({ where: { id: { in: ids } } }))
+    }
+    if (rows.length < DROPPED_AT_ONCE) return
+  }
+}

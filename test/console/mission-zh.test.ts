@@ -1,0 +1,3 @@
+import { mission } from './mission/mission.ts'
+
+mission('zh')

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { ConfigError, readConfig } from '../../src/config.ts'
+import { openFoundation } from '../../src/roles/foundation.ts'
+import { mysqlTarget } from '../../src/store/client.ts'
+import { openStore } from '../../src/store/store.ts'
+import { makeDatabase } from '../store/test-store.ts'
+import { silentLogger } from '../support/logger.ts'
+
+test('an egress rule that cannot be read is a wrong setting, and leaves no store open behind it', async () => {
+  const database = await makeDatabase('sqlite')
+  const { config } = readConfig('all', { TOOLFERRY_EGRESS_DENY: '10.0.0.0/8, 10.0.0.0/99' })
+  const secrets = { ...database.options.secrets, temporalApiKey: null }
+  const { signal } = new AbortController()
+  const opening = openFoundation({ ...config, ...database.options.config }, secrets, silentLogger, signal)
+  await expect(opening).rejects.toThrow(ConfigError)
+  await expect(opening).rejects.toThrow(/TOOLFERRY_EGRESS_DENY: “10\.0\.0\.0\/99”/)
+  await (await openStore(database.options)).close()
+  await database.remove()
+})
+
+test.each(['https://user:canary@mcp.test', 'https://mcp.test/?key=canary', 'https://mcp.test/#canary'])(
+  '%s is no public URL, since paths are put behind it and platforms are told it',
+  (url) => {
+    const read = () => readConfig('all', { TOOLFERRY_PUBLIC_URL: url })
+    expect(read).toThrow(/TOOLFERRY_PUBLIC_URL/)
+    expect(read).not.toThrow('canary')
+  },
+)
+
+test('a public URL may have a path', () => {
+  expect(readConfig('all', { TOOLFERRY_PUBLIC_URL: 'https://mcp.test/tools/' }).config.publicUrl).toBe(
+    'https://mcp.test/tools',
+  )
+})
+
+test('a password of the store that is not percent-encoded is said to be so, without being shown', () => {
+  const read = () => mysqlTarget('mysql://toolferry:canary-50%off@db.test/toolferry')
+  expect(read).toThrow(ConfigError)
+  expect(read).toThrow(/percent-encoded/)
+  expect(read).not.toThrow('canary')
+  expect(mysqlTarget('mysql://toolferry:50%25off@db.test/toolferry').password).toBe('50%off')
+})
