@@ -6,10 +6,10 @@ export default defineConfig({
     // Temporal's native module and child processes want processes of their own.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     // A whole product with its world around it starts in there.
     hookTimeout: 300_000,
     // What is awaited comes at once, or a busy machine needs a while.
-    expect: { poll: { timeout: 30_000, interval: 50 } },
+    expect: { poll: { timeout: 60_000, interval: 50 } },
   },
 })

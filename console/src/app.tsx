@@ -6,16 +6,19 @@ import { useAntLocale } from './i18n/ant-locale.ts'
 import { router } from './router.tsx'
 import { antTheme } from './theme/ant-theme.ts'
 import { useColorScheme } from './theme/color-scheme.ts'
+import { useMotion } from './theme/motion.ts'
 import { pageNonce } from './theme/style-nonce.ts'
 
 export function App() {
   const scheme = useColorScheme()
+  const motion = useMotion()
   const locale = useAntLocale()
   return (
     <ConfigProvider
-      theme={antTheme(scheme)}
+      theme={antTheme(scheme, motion)}
       csp={{ nonce: pageNonce() }}
       button={{ autoInsertSpace: false }}
+      wave={{ disabled: !motion }}
       {...(locale === null ? {} : { locale })}
     >
       <AntApp message={{ maxCount: 3 }}>

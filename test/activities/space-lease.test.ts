@@ -73,7 +73,7 @@ describe('takeSpaceLease', () => {
       return row?.until.getTime() ?? 0
     }
     const first = await until()
-    await expect.poll(until, { timeout: 10_000 }).toBeGreaterThan(first + leaseMs)
+    await expect.poll(until, { timeout: 60_000 }).toBeGreaterThan(first + leaseMs)
     await lease.fence()
   })
 

@@ -224,7 +224,7 @@ describe('a walk', () => {
       if (index === 1) await held.promise
       ended.push(index)
     })
-    await vi.waitFor(() => expect(ended).toEqual([0, 2, 3]))
+    await vi.waitFor(() => expect(ended).toEqual([0, 2, 3]), 60_000)
     expect(walked).toEqual([0, 1, 2, 3])
     held.resolve()
     expect(await answer).toBeNull()
@@ -243,10 +243,10 @@ describe('a walk', () => {
       },
       async (index) => {
         // By then the failure is known.
-        if (index === 2) await vi.waitFor(async () => expect(await errors()).toContain('SpaceBusy'))
+        if (index === 2) await vi.waitFor(async () => expect(await errors()).toContain('SpaceBusy'), 60_000)
       },
     )
-    await vi.waitFor(async () => expect(await errors()).toContain('SpaceBusy'))
+    await vi.waitFor(async () => expect(await errors()).toContain('SpaceBusy'), 60_000)
     held.resolve()
     await expect(answer).rejects.toMatchObject({ type: 'SpaceBusy' })
     expect(walked).toEqual([0, 1, 2])

@@ -11,10 +11,19 @@ const require = createRequire(import.meta.url)
 export const DESKTOP = { width: 1280, height: 860 }
 export const PHONE = { width: 390, height: 844 }
 
-/** A page of a browser of its own (no cookies, nothing remembered). What it prints as an error fails `expectNoPageErrors`. */
+/**
+ * A page of a browser of its own (no cookies, nothing remembered). What it prints as an error fails `expectNoPageErrors`.
+ * It asks for less motion unless `options` say otherwise: on a busy machine a click on what still moves can press one place and let go at another.
+ */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: DESKTOP, locale: 'en-US', timezoneId: 'UTC', ...options })
-  context.setDefaultTimeout(30_000)
+  const context = await browser.newContext({
+    viewport: DESKTOP,
+    locale: 'en-US',
+    timezoneId: 'UTC',
+    reducedMotion: 'reduce',
+    ...options,
+  })
+  context.setDefaultTimeout(60_000)
   const page = await context.newPage()
   const errors: string[] = []
   page.on('pageerror', (error) => errors.push(String(error)))

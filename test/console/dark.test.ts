@@ -25,7 +25,7 @@ beforeAll(async () => {
     { timeout: 90_000, interval: 500 },
   )
   page = await world.signedIn({ viewport: PHONE, colorScheme: 'dark' })
-}, 120_000)
+}, 240_000)
 afterAll(() => world.stop())
 
 async function look(path: string, open: Locator[], name: string): Promise<void> {
@@ -66,7 +66,7 @@ it('those of authorizations and their tokens', async () => {
   await look(access, [button(/^Tokens of/)], 'tokens')
   await look(access, [button(/^Reveal the token/)], 'reveal')
   expectNoPageErrors(page)
-}, 120_000)
+}, 240_000)
 
 it('those of platforms, servers and profiles', async () => {
   await look(`/platforms/${platforms.cozeId}`, [button('Forget the cookie')], 'forget')
@@ -76,7 +76,7 @@ it('those of platforms, servers and profiles', async () => {
   await look('/instances?new', [], 'instance-new')
   await look('/profiles', [button('New profile')], 'profile')
   expectNoPageErrors(page)
-}, 120_000)
+}, 240_000)
 
 it('those of webhooks and keys, with their secrets', async () => {
   await look('/webhooks', [button('New webhook')], 'webhook')
@@ -94,4 +94,4 @@ it('those of webhooks and keys, with their secrets', async () => {
   await page.getByRole('dialog', { name: 'The key of Script' }).waitFor()
   await look('', [], 'api-key-made')
   expectNoPageErrors(page)
-}, 120_000)
+}, 240_000)

@@ -21,7 +21,7 @@ it('a wrong key is refused in words, the right one opens the page that was asked
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByText('This API key is not accepted').waitFor()
   await signIn(page, world.product.adminKey)
-  expect(await page.locator('h1').textContent()).toBe('Settings')
+  await expect.poll(() => page.locator('h1').textContent()).toBe('Settings')
   expect(new URL(page.url()).pathname).toBe('/settings')
   expectNoPageErrors(page)
 })
@@ -30,7 +30,7 @@ it('speaks Chinese to a Chinese browser; the choice of a language is remembered'
   const page = await world.signedIn({ language: 'zh' })
   await page.getByRole('navigation').getByRole('link', { name: '平台', exact: true }).click()
   await page.getByRole('heading', { name: '平台', exact: true }).waitFor()
-  expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN')
+  await expect.poll(() => page.locator('html').getAttribute('lang')).toBe('zh-CN')
   await page.getByRole('button', { name: 'English' }).click()
   await page.getByRole('heading', { name: 'Platforms', exact: true }).waitFor()
   await page.reload()
@@ -49,6 +49,25 @@ it('the link that the server printed signs in once and leaves no trace in the ad
   await second.goto(link)
   await second.getByText('This link has been used').waitFor()
   expectNoPageErrors(page)
+})
+
+it.each(['reduce', 'no-preference'] as const)('moves as the system asks: %s', async (reducedMotion) => {
+  const page = await openPage(world.browser, { reducedMotion })
+  // What turns while something is awaited has no end, and stays.
+  await page.addInitScript(`window.moved = []
+    const note = ({ target, animationName, propertyName }) => {
+      const finite = target.getAnimations().some((a) => a.effect.getTiming().iterations !== Infinity)
+      if (finite) window.moved.push(animationName ?? propertyName)
+    }
+    for (const type of ['animationstart', 'transitionrun']) document.addEventListener(type, note, true)`)
+  await page.goto(`${world.product.origin}/webhooks`)
+  await signIn(page, world.product.adminKey)
+  await page.getByRole('button', { name: 'New webhook' }).first().click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
+  await page.locator('.ant-form-item-explain-error').first().waitFor()
+  const moved = () => page.evaluate<string[]>('window.moved')
+  if (reducedMotion === 'reduce') expect(await moved()).toEqual([])
+  else await expect.poll(moved).not.toEqual([])
 })
 
 it('signing out ends the session; the same address asks for a key again', async () => {
@@ -78,7 +97,7 @@ it('a viewer does not see what only an admin may open', async () => {
   })
   const page = await world.signedIn({ apiKey: key })
   await page.getByRole('link', { name: 'Gateway log', exact: true }).waitFor()
-  expect(await page.getByRole('link', { name: 'Audit' }).count()).toBe(0)
+  await expect.poll(() => page.getByRole('link', { name: 'Audit' }).count()).toBe(0)
 })
 
 it('loads less than 400 KB, as gzip, until the first page works', async () => {

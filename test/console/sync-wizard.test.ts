@@ -17,7 +17,7 @@ const OWN_TOKEN = 'tok-7Kq2mZx9Lw4Rt8Vb3Nc6'
 it('from two servers to a finished run: a search drops no space, an own token and headers go with it, the plan is read first', async () => {
   const page = await world.signedIn({ path: '/syncs/new' })
   await page.getByText('To which platform').waitFor()
-  expect(await page.getByRole('button', { name: 'Next' }).isDisabled()).toBe(true)
+  await expect.poll(() => page.getByRole('button', { name: 'Next' }).isDisabled()).toBe(true)
   await page.getByLabel('MCP servers').click()
   await page.getByTitle('everything', { exact: true }).click()
   await page.getByTitle('memory', { exact: true }).click()
@@ -70,7 +70,7 @@ it('from two servers to a finished run: a search drops no space, an own token an
   await page.getByRole('button', { name: 'Back' }).click()
   await page.getByText('2 of 3 spaces chosen').waitFor()
   await page.getByRole('button', { name: 'Next' }).click()
-  expect(await page.getByLabel(/^Your token for/).inputValue()).toBe(OWN_TOKEN)
+  await expect.poll(() => page.getByLabel(/^Your token for/).inputValue()).toBe(OWN_TOKEN)
   await page.getByRole('button', { name: 'X-Tenant' }).waitFor()
   await page.getByRole('button', { name: 'Next' }).click()
 
@@ -84,7 +84,7 @@ it('from two servers to a finished run: a search drops no space, an own token an
 
   await page.getByText('Everything stands as it should').waitFor({ timeout: 60_000 })
   await page.getByRole('progressbar', { name: 'Targets that have ended' }).waitFor()
-  expect(await page.getByRole('progressbar').getAttribute('aria-valuenow')).toBe('4')
+  await expect.poll(() => page.getByRole('progressbar').getAttribute('aria-valuenow')).toBe('4')
   await screenshot(page, 'run-done-en')
   await expectNoAxeViolations(page)
   await page
@@ -139,7 +139,7 @@ it('an address that names what is not there (any more): it is said, and only wha
   await page.getByText('1 of the chosen servers is no longer there').waitFor()
   await page.getByText('The chosen platform is no longer there').waitFor()
   await page.locator('.wizard-says').getByText('1 MCP server', { exact: true }).waitFor()
-  expect(await page.getByRole('button', { name: 'Next' }).isDisabled()).toBe(true)
+  await expect.poll(() => page.getByRole('button', { name: 'Next' }).isDisabled()).toBe(true)
   await screenshot(page, 'wizard-gone-en')
   await expectNoAxeViolations(page)
   await page.getByRole('radio', { name: /Demo Dify/ }).check()
@@ -156,7 +156,7 @@ it('an address that names what is not there (any more): it is said, and only wha
   expect((await sent).postDataJSON()).toMatchObject({ instanceIds: [instances.memory], platformId: platforms.difyId })
   await page.getByRole('button', { name: /^(Start the sync|Run it all the same)$/ }).waitFor({ timeout: 60_000 })
   expectNoPageErrors(page)
-}, 120_000)
+}, 240_000)
 
 it('a viewer sees the wizard and is told what it needs; the server refuses', async () => {
   const { key } = await world.api.must<{ key: string }>(201, 'POST', '/api-keys', { name: 'viewer', role: 'viewer' })

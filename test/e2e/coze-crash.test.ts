@@ -65,7 +65,7 @@ afterAll(async () => {
   await cluster?.stop()
   await coze?.stop()
   await mcp?.stop()
-}, 60_000)
+}, 240_000)
 
 async function openTrial(way: Way, n: number): Promise<Trial> {
   const account = coze.addAccount({ name: `${way} ${n}` })

@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await world?.stop()
   await cluster?.stop()
-}, 60_000)
+}, 240_000)
 
 describe('SIGSTOP of a worker past its lease', () => {
   it('another worker takes over; the sleeper, once awake, writes nothing and works on', async () => {

@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(worlds.map((world) => world.stop()))
   await cluster?.stop()
-}, 60_000)
+}, 240_000)
 
 async function worldOf(name: string, instances: number, workspaces: number): Promise<FaultWorld> {
   const world = await startFaultWorld(cluster, { name, instances, workspaces })

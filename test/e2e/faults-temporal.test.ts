@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(worlds.map((world) => world.stop()))
   await cluster?.stop()
-}, 60_000)
+}, 240_000)
 
 async function worldOf(name: string, instances: number, workspaces: number): Promise<FaultWorld> {
   const world = await startFaultWorld(cluster, { name, instances, workspaces })
@@ -44,7 +44,7 @@ describe('the API is killed', () => {
     await cluster.apis[0]?.start()
     await expectSucceeded(cluster, await finished(cluster, syncId))
     await assertAgreement(cluster, world)
-  }, 120_000)
+  }, 240_000)
 
   it('between the store and Temporal, which is away: the run stays queued, and is started once Temporal is back', async () => {
     const world = await worldOf('Before the start', 2, 2)

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await world?.stop()
   await cluster?.stop()
-}, 60_000)
+}, 240_000)
 
 async function kill(): Promise<void> {
   await cluster.workers[0]?.kill()

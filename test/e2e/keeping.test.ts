@@ -43,7 +43,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
   beforeAll(async () => {
     platform = platforms[index] as KeptPlatform
     for (const name of ['One', 'Two', 'Three']) ids[name] = await newInstance(`${name} ${index}`)
-  }, 60_000)
+  }, 240_000)
 
   const selection = (names: string[]) => ({
     platformId: platform.id,
@@ -74,7 +74,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
       const again = await run(product, { ...selection(['One', 'Two']), writePolicy: 'mirror' })
       expect(again.run.counts).toMatchObject({ total: 4, unchanged: 4 })
       expect(await platform.writes()).toEqual(writes)
-    }, 120_000)
+    }, 240_000)
 
     it('stops before it takes most of it away, until that is confirmed', async () => {
       await run(product, selection(['Three']))
@@ -107,7 +107,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
       expect((await ended(product, confirmed.id)).run).toMatchObject({ state: 'succeeded', counts: { succeeded: 4 } })
       expect(await namesOf(platform, 0)).toEqual(['By hand', `Three ${index}`])
       await product.must(204, 'DELETE', `/profiles/${profile.id}`)
-    }, 120_000)
+    }, 240_000)
 
     it('what it took away comes back when it is selected again', async () => {
       expect(short((await run(product, selection(['One', 'Three']))).targets)).toEqual([
@@ -117,7 +117,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
         'unchanged unchanged',
       ])
       expect((await platform.objects(0)).map(({ id }) => id)).toContain(foreign)
-    }, 120_000)
+    }, 240_000)
   })
 
   describe('adoption', () => {
@@ -164,7 +164,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
       // And removed like any other of ours.
       await run(product, { ...selection(['Two']), action: 'remove' })
       expect((await platform.objects(1)).map(({ id }) => id)).not.toContain(byHand)
-    }, 120_000)
+    }, 240_000)
 
     it('of one that somebody made by hand for the MCP server itself; never of one that is ours, or not there', async () => {
       const byHand = await platform.addForeign(0, { name: `Two ${index}`, url: server.url })
@@ -193,7 +193,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
       const now = (await platform.objects(0)).find(({ id }) => id === byHand)
       expect(now?.url).toContain(`/mcp-gateway/${ids.Two}/mcp`)
       await run(product, { ...selection(['Two']), action: 'remove' })
-    }, 120_000)
+    }, 240_000)
   })
 
   describe('a gateway that moves', () => {
@@ -235,7 +235,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
       )
       for (const { url } of after) expect(url.startsWith(moved)).toBe(true)
       expect((await run(product, body)).run.counts).toMatchObject({ unchanged: 4 })
-    }, 120_000)
+    }, 240_000)
   })
 })
 
@@ -273,10 +273,10 @@ describe('a space that is cut off by a signal from Temporal', () => {
         spaceIds: [spaceId],
         acceptWarnings: true,
       })
-      await expect.poll(() => waiting.length, { timeout: 30_000 }).toBeGreaterThan(0)
+      await expect.poll(() => waiting.length, { timeout: 60_000 }).toBeGreaterThan(0)
       const handle = new Client({ connection }).workflow.getHandle(started.workflowId)
       await handle.signal('disableSpaceAuthorization', { spaceId })
-      await expect.poll(shown, { timeout: 30_000 }).toMatch(/^20/)
+      await expect.poll(shown, { timeout: 60_000 }).toMatch(/^20/)
       holds = false
       for (const go of waiting) go()
       expect(short((await ended(product, started.id)).targets)).toEqual(['skip skipped'])
@@ -289,5 +289,5 @@ describe('a space that is cut off by a signal from Temporal', () => {
       await connection.close()
       await slow.stop()
     }
-  }, 120_000)
+  }, 240_000)
 })

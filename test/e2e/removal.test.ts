@@ -53,7 +53,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
       spaceIds: platform.spaceIds,
     })
     expect(both.run).toMatchObject({ state: 'succeeded', counts: { succeeded: 4 } })
-  }, 120_000)
+  }, 240_000)
 
   it('a removed object comes back under the identity it had, with a token of its own', async () => {
     const selection = { platformId: platform.id, instanceIds: [first], spaceIds: [platform.spaceIds[0]] }
@@ -70,7 +70,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
     // COZE gives every plugin a number of its own.
     if (before?.key !== null) expect(after?.id).toBe(before?.id)
     expect(after?.authorization).not.toBe(before?.authorization)
-  }, 120_000)
+  }, 240_000)
 
   it('a disabled one is left where it is, and goes on as the same object', async () => {
     const before = await platform.objects(0)
@@ -80,7 +80,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
     await product.must(200, 'POST', `/spaces/${platform.spaceIds[0]}/enable`, {})
     expect(short((await run(product, selection)).targets)).toEqual(['unchanged unchanged', 'unchanged unchanged'])
     expect(await platform.objects(0)).toEqual(before)
-  }, 120_000)
+  }, 240_000)
 
   it('deleting an instance removes its objects, then its tokens, then itself; others stay untouched', async () => {
     const own = (await platform.objects(0)).find(({ name }) => name === `First ${index}`)
@@ -100,7 +100,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
     expect((await product.call('DELETE', `/instances/${first}`)).status).toBe(404)
     // Its name is free again.
     await newInstance(`First ${index}`)
-  }, 120_000)
+  }, 240_000)
 
   it('what cannot be removed leaves it visible and working; asking again goes on with the rest', async () => {
     const allow = await platform.refuseDeletions()
@@ -128,7 +128,7 @@ describe.each([0, 1, 2])('platform %i', (index) => {
     expect((await ended(product, retried.syncId)).run).toMatchObject({ state: 'succeeded', counts: { succeeded: 2 } })
     expect((await product.call('GET', `/instances/${second}`)).status).toBe(404)
     expect([await platform.objects(0), await platform.objects(1)]).toEqual([[], []])
-  }, 120_000)
+  }, 240_000)
 })
 
 describe('an instance on several platforms', () => {
@@ -148,7 +148,7 @@ describe('an instance on several platforms', () => {
     for (const { id: syncId } of deletion.syncs) {
       expect((await ended(product, syncId)).run).toMatchObject({ state: 'succeeded', counts: { total: 2 } })
     }
-    await expect.poll(async () => (await product.call('GET', `/instances/${id}`)).status, { timeout: 20_000 }).toBe(404)
+    await expect.poll(async () => (await product.call('GET', `/instances/${id}`)).status, { timeout: 60_000 }).toBe(404)
     for (const platform of platforms) expect([await idsOf(platform, 0), await idsOf(platform, 1)]).toEqual([[], []])
   }, 180_000)
 })
@@ -174,7 +174,7 @@ describe('deleting a platform', () => {
       expect([404, 409, 422]).toContain(refused.status)
       await syncWhen(product, syncId, (sync) => sync.state === 'succeeded')
       await expect
-        .poll(async () => (await product.call('GET', `/platforms/${platform.id}`)).status, { timeout: 20_000 })
+        .poll(async () => (await product.call('GET', `/platforms/${platform.id}`)).status, { timeout: 60_000 })
         .toBe(404)
       expect((await product.call('GET', `/profiles/${profile.id}`)).status).toBe(404)
       expect(await idsOf(platform, 0)).toEqual([])
@@ -194,5 +194,5 @@ describe('deleting a platform', () => {
     expect((await product.call('GET', `/platforms/${platform.id}`)).status).toBe(404)
     expect(await idsOf(platform, 0)).toEqual(left)
     expect(left).toHaveLength(1)
-  }, 120_000)
+  }, 240_000)
 })

@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await world?.stop()
   await cluster?.stop()
-}, 60_000)
+}, 240_000)
 
 const kill = async () => await cluster.workers[0]?.kill()
 const restart = async () => await cluster.workers[0]?.start({ ready: false })

@@ -29,7 +29,7 @@ describe('the journal writer', () => {
     const write = async (entries: GatewayJournalEntry[]) => void batches.push(entries.map((e) => e.requestBytes))
     const writer = createJournalWriter({ write, logger: silentLogger, batchSize: 3, flushIntervalMs: LONG_MS })
     for (let n = 1; n <= 4; n++) writer.append(entry(n))
-    await vi.waitFor(() => expect(batches).toEqual([[1, 2, 3]]))
+    await vi.waitFor(() => expect(batches).toEqual([[1, 2, 3]]), 60_000)
     await writer.close()
     expect(batches).toEqual([[1, 2, 3], [4]])
     writer.append(entry(5))

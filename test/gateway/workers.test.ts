@@ -101,7 +101,7 @@ describe(`${WORKERS} processes on one port`, () => {
   beforeAll(async () => {
     gateway = roleProcess('gateway', await freePort(), { ...env, TOOLFERRY_GATEWAY_WORKERS: String(WORKERS) })
     await gateway.start()
-    await vi.waitUntil(() => isWhole(gateway.origin), { timeout: 30_000 })
+    await vi.waitUntil(() => isWhole(gateway.origin), { timeout: 60_000 })
   })
   afterAll(() => gateway.stop())
 
@@ -208,7 +208,7 @@ describe(`${WORKERS} processes on one port`, () => {
     const full = await send(gateway.origin + path, { headers })
     expect(full.status).toBe(429)
     for (const stream of streams) stream.destroy()
-    await vi.waitUntil(() => isWhole(gateway.origin), { timeout: 30_000 })
+    await vi.waitUntil(() => isWhole(gateway.origin), { timeout: 60_000 })
   })
 
   test('one that is killed is replaced, and the others serve meanwhile; counters do not go back', async () => {
@@ -247,7 +247,7 @@ describe(`${WORKERS} processes on one port`, () => {
           await serve()
           return await isWhole(gateway.origin)
         },
-        { timeout: 30_000 },
+        { timeout: 60_000 },
       )
       .toBe(true)
     expect(await total()).toEqual({ served, restarts: restarts + 1 })
@@ -264,7 +264,7 @@ describe.each([1, WORKERS])('SIGTERM to the gateway (%i)', (workers) => {
   test('ends streams, lets calls in flight finish, takes no new ones, and leaves nothing behind', async () => {
     const gateway = roleProcess('gateway', await freePort(), { ...env, TOOLFERRY_GATEWAY_WORKERS: String(workers) })
     await gateway.start()
-    await expect.poll(() => isWhole(gateway.origin), { timeout: 30_000 }).toBe(true)
+    await expect.poll(() => isWhole(gateway.origin), { timeout: 60_000 }).toBe(true)
     const { instance, path, headers } = await makeCaller()
     const url = gateway.origin + path
     stayOpen()

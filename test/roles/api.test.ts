@@ -47,10 +47,10 @@ test('/readyz says so while the store does not answer, and when it does again', 
   // Without Temporal it is not ready either way.
   expect(await store()).toEqual({ status: 503, name: 'store', ready: true, detail: null })
   proxy.stall()
-  await expect.poll(store, { timeout: 30_000 }).toMatchObject({ ready: false, detail: 'the store does not answer' })
+  await expect.poll(store, { timeout: 60_000 }).toMatchObject({ ready: false, detail: 'the store does not answer' })
   expect((await fetch(`${origin}/healthz`)).status).toBe(200)
   await proxy.restore()
-  await expect.poll(store, { timeout: 30_000 }).toMatchObject({ ready: true })
+  await expect.poll(store, { timeout: 60_000 }).toMatchObject({ ready: true })
 })
 
 test('an admin key that no header can carry is refused at the start, without being shown', () => {

@@ -13,7 +13,7 @@ export async function triggerSchedule<T>(temporalAddress: string, prefix: string
       }
       return scheduleId
     }
-    await expect.poll(find, { timeout: 30_000 }).not.toBe('')
+    await expect.poll(find, { timeout: 60_000 }).not.toBe('')
     const handle = client.schedule.getHandle(scheduleId)
     const actions = async () => (await handle.describe()).info.recentActions
     const before = (await actions()).length === 0 ? '' : JSON.stringify((await actions()).at(-1)?.action)
@@ -27,7 +27,7 @@ export async function triggerSchedule<T>(temporalAddress: string, prefix: string
           workflowId = last.workflow.workflowId
           return workflowId
         },
-        { timeout: 30_000 },
+        { timeout: 60_000 },
       )
       .not.toBe('')
     return (await client.workflow.getHandle(workflowId).result()) as T

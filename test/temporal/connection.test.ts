@@ -89,7 +89,7 @@ describe('search attributes', () => {
         for await (const run of temporal.client.workflow.list({ query })) found.push(run.workflowId)
         expect(found).toEqual(['found-by-attribute'])
       },
-      { timeout: 20_000, interval: 100 },
+      { timeout: 60_000, interval: 100 },
     )
   })
 
@@ -125,7 +125,7 @@ async function startTestTemporalWith(name: string, type: 'INT') {
   const INT = 3
   await vi.waitFor(
     () => temporal.connection.operatorService.addSearchAttributes({ namespace, searchAttributes: { [key.name]: INT } }),
-    { timeout: 30_000, interval: 200 },
+    { timeout: 60_000, interval: 200 },
   )
   return { connection: temporal.connection, namespace }
 }

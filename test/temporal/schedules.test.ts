@@ -78,7 +78,7 @@ async function untilListed(profileId: string, paused: boolean | null): Promise<v
         }
         return null
       },
-      { timeout: 20_000 },
+      { timeout: 60_000 },
     )
     .toBe(paused)
 }
@@ -193,7 +193,7 @@ describe('the watch on credentials', () => {
       }
       return null
     }
-    await expect.poll(seen, { timeout: 20_000 }).toBe(paused)
+    await expect.poll(seen, { timeout: 60_000 }).toBe(paused)
   }
 
   it('has a schedule of its own: four times a day, no overlap, ten minutes of catching up, nothing handed over', async () => {

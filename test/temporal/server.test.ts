@@ -99,7 +99,7 @@ describe('the embedded server', () => {
     expect(server.ready()).toBe(true)
     expect(server.adopted).toBe(false)
     // Its greeting comes a moment after it serves.
-    await vi.waitFor(async () => expect(await readFile(serverLogPath(dataDir), 'utf8')).toContain('Server'), 10_000)
+    await vi.waitFor(async () => expect(await readFile(serverLogPath(dataDir), 'utf8')).toContain('Server'), 60_000)
 
     const pid = server.pid()
     expect(await processStart(pid)).not.toBeNull()
@@ -117,7 +117,7 @@ describe('the embedded server', () => {
     server.onExit((exit) => exits.push(exit))
     const first = server.pid()
     process.kill(first, 'SIGKILL')
-    await vi.waitFor(() => expect(exits).toHaveLength(1), 10_000)
+    await vi.waitFor(() => expect(exits).toHaveLength(1), 60_000)
     expect(exits[0]).toMatchObject({ signal: 'SIGKILL' })
     expect(server.ready()).toBe(false)
     await vi.waitFor(() => expect(server.ready()).toBe(true), 30_000)
@@ -129,7 +129,7 @@ describe('the embedded server', () => {
   it('can be stopped while a restart is under way', async () => {
     const server = await start()
     process.kill(server.pid(), 'SIGKILL')
-    await vi.waitFor(() => expect(server.ready()).toBe(false), { timeout: 10_000, interval: 10 })
+    await vi.waitFor(() => expect(server.ready()).toBe(false), { timeout: 60_000, interval: 10 })
     await server.stop()
     expect(await processStart(server.pid())).toBeNull()
   })
@@ -175,7 +175,7 @@ describe('what an earlier product left', () => {
     expect(await workflowStatus(server.address, 'before-the-crash')).toBe('RUNNING')
 
     process.kill(pid, 'SIGKILL')
-    await vi.waitFor(() => expect(server.ready()).toBe(false), { timeout: 10_000, interval: 10 })
+    await vi.waitFor(() => expect(server.ready()).toBe(false), { timeout: 60_000, interval: 10 })
     await vi.waitFor(() => expect(server.ready()).toBe(true), 30_000)
     expect(server.pid()).not.toBe(pid)
     expect(await workflowStatus(server.address, 'before-the-crash')).toBe('RUNNING')

@@ -4,8 +4,8 @@ import { type ColorScheme, PALETTES } from './palette.ts'
 export const FONT = `-apple-system, BlinkMacSystemFont, 'Segoe UI', Inter, Roboto, 'Noto Sans', 'PingFang SC', 'Hiragino Sans GB', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif`
 export const CODE_FONT = `ui-monospace, SFMono-Regular, 'JetBrains Mono', Menlo, Consolas, monospace`
 
-/** Ant Design in the console's colours: dense, flat, hairlines instead of shadows. */
-export function antTheme(scheme: ColorScheme): ThemeConfig {
+/** Ant Design in the console's colours: dense, flat, hairlines instead of shadows; without `motion` nothing slides or fades. */
+export function antTheme(scheme: ColorScheme, motion: boolean): ThemeConfig {
   const p = PALETTES[scheme]
   return {
     algorithm: scheme === 'dark' ? theme.darkAlgorithm : theme.defaultAlgorithm,
@@ -45,6 +45,7 @@ export function antTheme(scheme: ColorScheme): ThemeConfig {
       fontSize: 13,
       borderRadius: 6,
       controlHeight: 32,
+      motion,
       motionDurationMid: '0.12s',
       motionDurationSlow: '0.16s',
     },

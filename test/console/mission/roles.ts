@@ -91,7 +91,7 @@ export function checkRoles(scene: Scene): void {
     await operator.goto(`${world.product.origin}/access`)
     const access = operator.getByRole('switch').first()
     await access.waitFor()
-    expect(await access.isEnabled()).toBe(true)
+    await expect.poll(() => access.isEnabled()).toBe(true)
     expect(await statusOf(operator, 'POST', '/platforms', {})).toBe(403)
     expect(await statusOf(operator, 'POST', '/api-keys', {})).toBe(403)
     // Not for want of the role: the body is empty.

@@ -54,7 +54,7 @@ it('reads only, says what it found, and tells no secret', async () => {
   for (const value of account.cookie.split('; ').map((pair) => pair.slice(pair.indexOf('=') + 1))) {
     if (value.length >= 8) expect(output).not.toContain(value)
   }
-}, 60_000)
+}, 240_000)
 
 it('with --write makes one plugin and leaves none', async () => {
   const mcp = await startScriptedServer({ tools: TOOLS })
@@ -68,7 +68,7 @@ it('with --write makes one plugin and leaves none', async () => {
   } finally {
     await mcp.stop()
   }
-}, 60_000)
+}, 240_000)
 
 it.each([
   ['is refused', { kind: 'business-error', code: 702092010, msg: '插件名称已存在' }, 0],
@@ -94,7 +94,7 @@ it('a login that has ended is said, not thrown', async () => {
   const { code, output } = await check()
   expect(code).toBe(1)
   expect(output).toContain('CredentialExpired')
-}, 60_000)
+}, 240_000)
 
 it.each([
   ['an option that there is not', ['--nonsense'], "Unknown option '--nonsense'"],

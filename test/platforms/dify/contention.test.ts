@@ -35,7 +35,7 @@ describe.each(ENGINES)('on %s', (engine) => {
 
   /** Waits until one of our sessions waits for somebody else's lock. */
   async function untilWaiting(): Promise<void> {
-    await vi.waitFor(async () => expect(await eyes.waiting()).toBe(1), { timeout: 10_000, interval: 150 })
+    await vi.waitFor(async () => expect(await eyes.waiting()).toBe(1), { timeout: 60_000, interval: 150 })
   }
 
   async function insertForeign(
@@ -94,7 +94,7 @@ describe.each(ENGINES)('on %s', (engine) => {
       await using _first = await openWriter(platform, workspace)
       const controller = new AbortController()
       const second = openWriter(platform, workspace, { signal: controller.signal })
-      await vi.waitFor(async () => expect(await eyes.sessions()).toBeGreaterThanOrEqual(2))
+      await vi.waitFor(async () => expect(await eyes.sessions()).toBeGreaterThanOrEqual(2), 60_000)
       controller.abort(new Error('enough'))
       await expect(second).rejects.toThrow('enough')
     })
@@ -254,7 +254,7 @@ describe.each(ENGINES)('on %s', (engine) => {
       controller.abort(new Error('cancelled by hand'))
       await expect(applying).rejects.toThrow('cancelled by hand')
       // The other one still holds its lock: only our cancel can have ended our wait.
-      await vi.waitFor(async () => expect(await eyes.busy()).toBe(0), { timeout: 10_000, interval: 150 })
+      await vi.waitFor(async () => expect(await eyes.busy()).toBe(0), { timeout: 60_000, interval: 150 })
       await other.query('ROLLBACK')
       await other.end()
       await writer[Symbol.asyncDispose]()
@@ -270,7 +270,7 @@ describe.each(ENGINES)('on %s', (engine) => {
       await untilWaiting()
       controller.abort(new Error('cancelled by hand'))
       await expect(reading).rejects.toThrow('cancelled by hand')
-      await vi.waitFor(async () => expect(await eyes.busy()).toBe(0), { timeout: 10_000, interval: 150 })
+      await vi.waitFor(async () => expect(await eyes.busy()).toBe(0), { timeout: 60_000, interval: 150 })
       await held.release()
     })
 
@@ -294,6 +294,6 @@ describe.each(ENGINES)('on %s', (engine) => {
   it('a connection that the server ended is replaced at the next read', async () => {
     await platform.listSpaces({ signal: never() })
     await eyes.endSessions()
-    await vi.waitFor(async () => expect(await platform.listSpaces({ signal: never() })).not.toHaveLength(0))
+    await vi.waitFor(async () => expect(await platform.listSpaces({ signal: never() })).not.toHaveLength(0), 60_000)
   })
 })

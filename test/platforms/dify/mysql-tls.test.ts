@@ -89,7 +89,7 @@ beforeAll(async () => {
   const root = await vi.waitFor(
     () => mysql.createConnection({ socketPath: file('s'), user: 'root', multipleStatements: true }),
     {
-      timeout: 30_000,
+      timeout: 60_000,
       interval: 100,
     },
   )
