@@ -23,7 +23,7 @@ if (!isFresh(stamp, digest, [output])) {
   const { createApi } = await import('../src/api/app.ts')
   const { openApiDocument } = await import('../src/api/docs.ts')
   // Registering routes calls none of them, so none of what they need is needed.
-  const app = createApi({ facts: { version: '' }, consoleDirectory: null } as never)
+  const app = createApi({ facts: { version: '' }, trustedProxies: [], consoleDirectory: null } as never)
   mkdirSync(dirname(output), { recursive: true })
   writeFileSync(output, openApiTypes(openApiDocument(app, '') as Document))
   mkdirSync(dirname(stamp), { recursive: true })

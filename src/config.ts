@@ -18,6 +18,8 @@ export type Config = {
   /** Where worker and api reach the gateway; null = its own listener. */
   gatewayUrl: string | null
   databaseUrl: string
+  /** Addresses and CIDRs of the proxies before us: their X-Forwarded-For tells the client's address. */
+  trustedProxies: string[]
   egressAllow: string[]
   egressDeny: string[]
   temporal: {
@@ -92,6 +94,14 @@ const list = z.string().transform((text) =>
     .filter((part) => part !== ''),
 )
 
+const proxies = list.pipe(
+  z.array(
+    z.union(
+      [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+      'must be IP addresses and CIDRs, such as 10.0.0.0/8, with commas',
+    ),
+  ),
+)
 const days = z.coerce.number().int().min(1).max(36_500)
 
 const environment = z.object({
@@ -108,6 +118,7 @@ const environment = z.object({
     .string()
     .regex(/^[\x21-\x7e]{32,512}$/, 'needs 32 to 512 characters: letters, digits and signs (ASCII), without spaces')
     .optional(),
+  TOOLFERRY_TRUSTED_PROXIES: proxies.default([]),
   TOOLFERRY_EGRESS_ALLOW: list.default([]),
   TOOLFERRY_EGRESS_DENY: list.default([]),
   TOOLFERRY_TEMPORAL_PORT: port.default(7233),
@@ -172,6 +183,7 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
       publicUrl: e.TOOLFERRY_PUBLIC_URL ?? null,
       gatewayUrl: e.TOOLFERRY_GATEWAY_URL ?? null,
       databaseUrl,
+      trustedProxies: e.TOOLFERRY_TRUSTED_PROXIES,
       egressAllow: e.TOOLFERRY_EGRESS_ALLOW,
       egressDeny: e.TOOLFERRY_EGRESS_DENY,
       temporal: {

@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { audit } from '../audit/events.ts'
+import { createKeyCheck } from '../audit/key-check.ts'
 import { registerAdoption } from './adoption.ts'
 import { registerApiKeys } from './api-keys.ts'
 import { registerAuditExport } from './audit-export.ts'
@@ -50,7 +51,8 @@ export function createApi(deps: ApiDeps): Api {
   // Before anybody is asked who they are: a page and its scripts are the same for everybody.
   if (deps.consoleDirectory !== null) app.use(consoleFiles(deps.consoleDirectory))
   app.use(limitedBodies())
-  app.use(identify(deps))
+  const keys = createKeyCheck(deps.store)
+  app.use(identify(deps, keys))
   app.use(async (c, next) => {
     c.set('audit', async (entry) => {
       const principal = c.get('principal')
@@ -61,7 +63,7 @@ export function createApi(deps: ApiDeps): Api {
   })
 
   registerHealth(app, deps)
-  registerSession(app, deps)
+  registerSession(app, deps, keys)
   registerPlatforms(app, deps)
   registerSpaces(app, deps)
   // Before the routes with {id}: "import" is no id.

@@ -1,18 +1,20 @@
 import type { MiddlewareHandler } from 'hono'
 import { getCookie } from 'hono/cookie'
-import { type ApiKeyRecord, findApiKey, findConsoleSession, getApiKey, touchApiKey } from '../store/api-keys.ts'
+import { clientAddressOf } from '../audit/client-address.ts'
+import { bearerOf, type KeyCheck, MAX_KEY_CHARS } from '../audit/key-check.ts'
+import { type ApiKeyRecord, findConsoleSession, getApiKey, touchApiKey } from '../store/api-keys.ts'
 import type { Store } from '../store/store.ts'
 import type { ApiEnv, Principal } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 
-const MAX_KEY_CHARS = 512
 const TOUCH_EVERY_MS = 60_000
 
 /**
  * Finds out who calls: an API key, else a console session. Decides nothing; every route's guard does. A wrong API key is
  * nobody, even with a good cookie beside it.
  */
-export function identify(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
+export function identify(deps: ApiDeps, keys: KeyCheck): MiddlewareHandler<ApiEnv> {
+  const addressOf = clientAddressOf(deps.trustedProxies)
   const touched = new Map<string, number>()
 
   async function noteUse(key: ApiKeyRecord): Promise<void> {
@@ -24,12 +26,19 @@ export function identify(deps: ApiDeps): MiddlewareHandler<ApiEnv> {
 
   return async (c, next) => {
     const authorization = c.req.header('authorization')
+    const address = addressOf({
+      remoteAddress: c.env?.incoming?.socket.remoteAddress,
+      forwardedFor: c.req.header('x-forwarded-for'),
+    })
+    c.set('address', address)
     if (authorization !== undefined) {
-      const key = await keyOf(deps.store, authorization)
-      if (key !== null) {
+      const secret = bearerOf(authorization)
+      const verdict = secret === null ? null : await keys.apiKey(secret, { address, requestId: c.get('requestId') })
+      if (verdict !== null && verdict.key !== null) {
+        const { key } = verdict
         await noteUse(key)
         c.set('principal', { via: 'key', apiKeyId: key.id, name: key.name, role: key.role })
-      }
+      } else if (verdict !== null) c.set('limitedSeconds', verdict.waitSeconds)
     } else {
       const secret = getCookie(c, sessionCookieName(deps.facts.publicUrl))
       if (secret !== undefined) c.set('principal', await sessionPrincipal(deps.store, secret))
@@ -55,10 +64,4 @@ export async function sessionPrincipal(
   const expired = key?.expiresAt != null && key.expiresAt <= new Date()
   if (key === null || key.revokedAt !== null || expired) return null
   return { via: 'session', apiKeyId: key.id, name: key.name, role: key.role, sessionId: session.id }
-}
-
-async function keyOf(store: Store, authorization: string): Promise<ApiKeyRecord | null> {
-  const secret = /^bearer +(\S+) *$/i.exec(authorization)?.[1]
-  if (secret === undefined || secret.length > MAX_KEY_CHARS) return null
-  return findApiKey(store, secret)
 }

@@ -17,9 +17,15 @@ export type Principal = {
 export type AuditEntry = Pick<AuditEvent, 'action' | 'resource' | 'resourceId' | 'fields' | 'outcome'>
 
 export type ApiEnv = {
+  /** Of @hono/node-server; a call that came from no socket has none. */
+  Bindings: { incoming?: { socket: { remoteAddress?: string | undefined } } } | undefined
   Variables: {
     requestId: string
     principal: Principal | null
+    /** The client's (src/audit/client-address.ts). */
+    address: string
+    /** The call's API key was not even looked at: so long must its client wait. */
+    limitedSeconds: number | null
     /** The id of what a mutating call made or changed, when it is not in the path. */
     auditId: string | null
     audit: (entry: AuditEntry) => Promise<void>

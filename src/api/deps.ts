@@ -23,6 +23,8 @@ export type ApiDeps = {
   gatewaySeen(revision: number, timeoutMs: number): Promise<boolean>
   readiness(): Promise<Readiness>
   metrics: Registry
+  /** Addresses and CIDRs of the proxies whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[]
   /** The built console; null serves none. */
   consoleDirectory: string | null
   logger: Logger

@@ -1,6 +1,7 @@
 import { createRoute, type RouteConfig } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import type { AuditAction, AuditResource } from '../audit/events.ts'
+import { FAILURE_WINDOW_MS, MAX_FAILURES } from '../audit/key-check.ts'
 import { type ApiEnv, type ApiRole, hasRole } from './context.ts'
 import { ApiProblem, problemSchema } from './problem.ts'
 
@@ -30,7 +31,11 @@ export function defineRoute<P extends string, R extends NamedRoute<P>>(
   const problems = {
     ...(needs === 'anyone'
       ? {}
-      : { 401: problemAnswer('No valid credential'), 403: problemAnswer('The role is too low') }),
+      : {
+          401: problemAnswer('No valid credential'),
+          403: problemAnswer('The role is too low'),
+          429: tooManyAnswer,
+        }),
     default: problemAnswer('Every other refusal'),
   }
   const full = {
@@ -71,6 +76,21 @@ function problemAnswer(description: string) {
   return { content: { 'application/problem+json': { schema: problemSchema } }, description }
 }
 
+/** For a route's `responses`. */
+export const tooManyAnswer = {
+  ...problemAnswer(
+    `More than ${MAX_FAILURES} wrong keys or codes in ${FAILURE_WINDOW_MS / 1000} s from the caller’s address, or another limit`,
+  ),
+  headers: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer' as const } } },
+}
+
+export function tooManyFailures(waitSeconds: number): ApiProblem {
+  return new ApiProblem(429, 'too_many_failures', 'Too many wrong keys or codes came from this address.', {
+    hint: `Wait ${waitSeconds} s, then try again with a good API key.`,
+    headers: { 'retry-after': String(waitSeconds) },
+  })
+}
+
 function guard(needs: ApiRole | 'anyone', method: string, audit: RouteAudit | null): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const principal = c.get('principal')
@@ -86,6 +106,8 @@ function guard(needs: ApiRole | 'anyone', method: string, audit: RouteAudit | nu
       })
     }
     if (needs !== 'anyone') {
+      const limited = c.get('limitedSeconds')
+      if (limited !== null) throw tooManyFailures(limited)
       if (principal === null) throw unauthenticated()
       if (!hasRole(principal.role, needs)) {
         await record('refused')

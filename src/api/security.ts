@@ -15,6 +15,7 @@ export function requestIds(): MiddlewareHandler<ApiEnv> {
     const id = given !== undefined && REQUEST_ID.test(given) ? given : newId()
     c.set('requestId', id)
     c.set('principal', null)
+    c.set('limitedSeconds', null)
     c.set('auditId', null)
     c.header('x-request-id', id)
     await next()

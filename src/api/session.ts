@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { z } from '@hono/zod-openapi'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { createConsoleSession, deleteConsoleSession, findApiKey } from '../store/api-keys.ts'
-import { redeemConsoleCode } from '../store/console-code.ts'
+import type { KeyCheck } from '../audit/key-check.ts'
+import { createConsoleSession, deleteConsoleSession } from '../store/api-keys.ts'
 import { sessionCookieName, sessionPrincipal } from './auth.ts'
 import type { Api } from './context.ts'
 import { ROLES } from './context.ts'
 import type { ApiDeps } from './deps.ts'
-import { ApiProblem } from './problem.ts'
-import { body, defineRoute, json } from './route.ts'
+import { ApiProblem, problemSchema } from './problem.ts'
+import { body, defineRoute, json, tooManyAnswer, tooManyFailures } from './route.ts'
 import { iso, timestamp } from './schemas.ts'
 
 /** The console's session: an API key, or the one-time code that a first start prints, is exchanged for a cookie that scripts cannot read. */
@@ -40,6 +40,11 @@ const createSession = defineRoute(
         z.object({ name: z.string(), role: z.enum(ROLES), expiresAt: timestamp }),
         'The session’s cookie is set',
       ),
+      401: {
+        content: { 'application/problem+json': { schema: problemSchema } },
+        description: 'The key is not accepted, or the code was used or is too old; either is audited',
+      },
+      429: tooManyAnswer,
     },
   },
   { resource: 'session', action: 'create' },
@@ -67,7 +72,7 @@ const getMe = defineRoute('viewer', {
   responses: { 200: json(me, 'The caller') },
 })
 
-export function registerSession(app: Api, deps: ApiDeps): void {
+export function registerSession(app: Api, deps: ApiDeps, keys: KeyCheck): void {
   const { store } = deps
   // Asked for each time: the public URL may depend on the port, which is known only once we listen.
   const cookieName = () => sessionCookieName(deps.facts.publicUrl)
@@ -76,7 +81,9 @@ export function registerSession(app: Api, deps: ApiDeps): void {
 
   app.openapi(createSession, async (c) => {
     const given = c.req.valid('json')
-    const key = 'code' in given ? await redeemConsoleCode(store, given.code) : await findApiKey(store, given.apiKey)
+    const verdict = await keys.signIn(given, { address: c.get('address'), requestId: c.get('requestId') })
+    if (verdict.key === null && verdict.waitSeconds !== null) throw tooManyFailures(verdict.waitSeconds)
+    const { key } = verdict
     if (key === null && 'code' in given) {
       throw new ApiProblem(401, 'code_used', 'This link was used already, or is older than ten minutes.', {
         hint: 'Sign in with an API key, or start the server again for a new link.',

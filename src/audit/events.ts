@@ -42,6 +42,7 @@ export type AuditAction =
   | 'rotate'
   | 'reveal'
   | 'revoke'
+  | 'use'
   | 'start'
   | 'apply'
   | 'retry'

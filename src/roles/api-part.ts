@@ -73,6 +73,7 @@ export function createApiHandler(foundation: Foundation, options: ApiOptions): H
     gatewaySeen: options.gatewaySeen,
     readiness: options.readiness,
     metrics: options.metrics,
+    trustedProxies: config.trustedProxies,
     consoleDirectory: CONSOLE_DIRECTORY,
   })
   const listener = getRequestListener(app.fetch)

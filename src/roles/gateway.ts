@@ -1,8 +1,9 @@
 import cluster from 'node:cluster'
 import { Registry } from 'prom-client'
+import { clientAddressOf } from '../audit/client-address.ts'
+import { createKeyCheck } from '../audit/key-check.ts'
 import { type Config, ConfigError, type Secrets } from '../config.ts'
 import { isGatewayTarget } from '../gateway/route.ts'
-import { findApiKey } from '../store/api-keys.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { localOrigin, openFoundation } from './foundation.ts'
 import { runGatewayCluster } from './gateway-cluster.ts'
@@ -55,10 +56,16 @@ async function runOneGateway(
       ...(member === null ? {} : { throttle: member.throttle }),
     })
     closers.add(part.close)
+    const keys = createKeyCheck(foundation.store)
+    const addressOf = clientAddressOf(config.trustedProxies)
     const health = createHealthHandler(member?.readiness ?? (() => readinessOf({ gateway: part.gateway.problem })), {
       text: member?.metrics ?? (() => metrics.metrics()),
       contentType: metrics.contentType,
-      isKey: async (secret) => (await findApiKey(foundation.store, secret)) !== null,
+      judge: (secret, { socket, headers }) => {
+        const forwardedFor = [headers['x-forwarded-for'] ?? []].flat().join()
+        const address = addressOf({ remoteAddress: socket.remoteAddress, forwardedFor })
+        return keys.apiKey(secret, { address, requestId: null })
+      },
     })
     const handle: Handler = (request, response) => {
       if (isGatewayTarget(request.url ?? '')) part.gateway.handle(request, response)

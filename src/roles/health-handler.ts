@@ -1,11 +1,14 @@
+import type { IncomingMessage } from 'node:http'
 import type { Readiness } from '../api/deps.ts'
+import { bearerOf, type Verdict } from '../audit/key-check.ts'
 import type { Handler } from './http-server.ts'
 
 export type MetricsAccess = {
   /** In the format of Prometheus. */
   text: () => Promise<string>
   contentType: string
-  isKey: (secret: string) => Promise<boolean>
+  /** Judges a call's API key. */
+  judge: (secret: string, request: IncomingMessage) => Promise<Verdict>
 }
 
 /** /healthz and /readyz for a role without the API, and /metrics for who has an API key; anything else is 404. */
@@ -19,9 +22,15 @@ export function createHealthHandler(
       response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
       response.end(JSON.stringify(body))
     }
-    const showMetrics = async ({ text, contentType, isKey }: MetricsAccess) => {
-      const secret = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1]
-      if (secret === undefined || !(await isKey(secret))) {
+    const showMetrics = async ({ text, contentType, judge }: MetricsAccess) => {
+      const secret = bearerOf(request.headers.authorization ?? '')
+      const verdict = secret === null ? null : await judge(secret, request)
+      if (verdict?.key === null && verdict.waitSeconds !== null) {
+        response.setHeader('retry-after', String(verdict.waitSeconds))
+        answer(429, { code: 'too_many_failures' })
+        return
+      }
+      if (verdict === null || verdict.key === null) {
         answer(401, { code: 'unauthorized' })
         return
       }

@@ -69,6 +69,12 @@ export async function findApiKeyByHash(
   return toRecord(row)
 }
 
+/** The id of the key with this secret, be it revoked or expired. */
+export async function findApiKeyId(store: Store, secret: string): Promise<string | null> {
+  const where = { lookupHash: store.tokenHash(secret) }
+  return (await store.db.apiKey.findUnique({ where, select: { id: true } }))?.id ?? null
+}
+
 /**
  * Revokes the key and ends the sessions it opened. Idempotent. Throws NotFoundError, and StoreError `last_admin_key` when no
  * other admin key would be usable.

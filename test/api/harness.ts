@@ -29,6 +29,8 @@ export type CallOptions = {
   role?: ApiRole | 'anonymous'
   body?: unknown
   headers?: Record<string, string>
+  /** Where the call comes from. */
+  from?: string
 }
 
 export type TestApi = {
@@ -84,6 +86,7 @@ export async function openTestApi(
     },
     readiness: async () => ({ ready: true, parts: [{ name: 'store', ready: true, detail: null }] }),
     metrics: new Registry(),
+    trustedProxies: [],
     consoleDirectory: null,
     logger,
     ...over,
@@ -116,8 +119,8 @@ export async function openTestApi(
     app,
     logged: () => JSON.stringify(lines),
     answered: () => answers.join('\n'),
-    async call(method, path, { role = 'admin', body, headers = {} } = {}) {
-      const response = await app.request(path, {
+    async call(method, path, { role = 'admin', body, headers = {}, from = '192.0.2.1' } = {}) {
+      const init = {
         method,
         headers: {
           ...(role === 'anonymous' ? {} : { authorization: `Bearer ${keys[role]}` }),
@@ -125,7 +128,8 @@ export async function openTestApi(
           ...headers,
         },
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      })
+      }
+      const response = await app.request(path, init, { incoming: { socket: { remoteAddress: from } } })
       const text = await response.text()
       const head = JSON.stringify([...response.headers])
       answers.push(head, text)

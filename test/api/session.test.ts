@@ -68,4 +68,62 @@ describe('the console session', () => {
     const answer = await api.call('POST', '/api/v1/session', { role: 'anonymous', body: { apiKey: 'tfa_nonsense' } })
     expect([answer.status, answer.json.code, answer.headers.get('set-cookie')]).toEqual([401, 'unauthenticated', null])
   })
+
+  it('tells the audit who tried in vain, and how, but not with what', async () => {
+    const guess = 'tfa_guess-of-a-secret'
+    const attempt = (body: object) =>
+      api.call('POST', '/api/v1/session', {
+        role: 'anonymous',
+        body,
+        from: '192.0.2.66',
+        headers: { 'x-request-id': 'try' },
+      })
+    expect((await attempt({ apiKey: guess })).status).toBe(401)
+    expect((await attempt({ code: guess })).json.code).toBe('code_used')
+    const headers = { authorization: `Bearer ${guess}` }
+    expect((await api.call('GET', '/api/v1/me', { role: 'anonymous', headers, from: '192.0.2.66' })).status).toBe(401)
+    const audit = await api.call('GET', '/api/v1/audit?actor=anonymous%20(192.0.2.66)')
+    expect(audit.json.items).toMatchObject([
+      { action: 'use', resource: 'api-key', resourceId: null, outcome: 'refused' },
+      { action: 'create', resource: 'session', fields: ['code'], outcome: 'refused', requestId: 'try' },
+      { action: 'create', resource: 'session', fields: ['apiKey'], outcome: 'refused', requestId: 'try' },
+    ])
+    expect(api.answered() + api.logged()).not.toContain('guess-of-a-secret')
+  })
+
+  it('is not to be had by trying on and on from one address; others, and what needs no key, are not held up', async () => {
+    const attempt = (from: string, headers: Record<string, string> = {}) =>
+      api.call('POST', '/api/v1/session', { role: 'anonymous', body: { apiKey: 'tfa_nonsense' }, from, headers })
+    for (let count = 0; count < 20; count += 1) expect((await attempt('192.0.2.77')).status).toBe(401)
+    const limited = await attempt('192.0.2.77')
+    expect([limited.status, limited.json.code]).toEqual([429, 'too_many_failures'])
+    expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0)
+    const headers = { authorization: 'Bearer tfa_nonsense' }
+    const get = (path: string, from: string) => api.call('GET', path, { role: 'anonymous', headers, from })
+    const refused = await get('/api/v1/me', '192.0.2.77')
+    expect([refused.status, refused.json.code, refused.headers.has('retry-after')]).toEqual([
+      429,
+      'too_many_failures',
+      true,
+    ])
+    expect((await get('/healthz', '192.0.2.77')).status).toBe(200)
+    // What a client says of itself is not believed.
+    expect((await attempt('192.0.2.77', { 'x-forwarded-for': '192.0.2.78' })).status).toBe(429)
+    expect((await attempt('192.0.2.78')).status).toBe(401)
+  })
+
+  it('behind a proxy that is trusted, each of its clients is counted by itself', async () => {
+    const behind = await openTestApi({ trustedProxies: ['10.0.0.0/8'] })
+    const attempt = (client: string) =>
+      behind.call('POST', '/api/v1/session', {
+        role: 'anonymous',
+        body: { apiKey: 'tfa_nonsense' },
+        from: '10.0.0.1',
+        headers: { 'x-forwarded-for': client },
+      })
+    for (let count = 0; count < 20; count += 1) await attempt(`6.6.6.${count}, 192.0.2.1`)
+    expect((await attempt('192.0.2.1')).status).toBe(429)
+    expect((await attempt('192.0.2.2')).status).toBe(401)
+    await behind.close()
+  })
 })

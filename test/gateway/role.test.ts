@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { runGateway } from '../../src/roles/gateway.ts'
 import type { Running } from '../../src/roles/running.ts'
+import { listAudit } from '../../src/store/audit.ts'
 import { createInstance } from '../../src/store/instances.ts'
 import { listJournalEntries } from '../../src/store/journal.ts'
 import { createManualToken } from '../../src/store/manual-tokens.ts'
@@ -54,10 +55,18 @@ test('the role serves calls, says that it is ready, shows metrics to API keys on
   expect(await metrics.text()).toContain(
     `toolferry_gateway_request_seconds_count{instance="${instanceId}",status="200"} 1`,
   )
+  const wrong = () => fetch(`${origin}/metrics`, { headers: { authorization: 'Bearer tfa_wrong' } })
+  for (let count = 1; count < 20; count += 1) expect((await wrong()).status).toBe(401)
+  const limited = await wrong()
+  expect([limited.status, Number(limited.headers.get('retry-after')) > 0]).toEqual([429, true])
   await running.close()
   await expect(fetch(`${origin}/readyz`)).rejects.toThrow()
 
   const store = await openStore(database.options)
+  const refused = await listAudit(store, { resource: 'api-key' })
+  expect(refused.items.map(({ actor, action, outcome }) => ({ actor, action, outcome }))).toEqual(
+    Array.from({ length: 2 }, () => ({ actor: 'anonymous (127.0.0.1)', action: 'use', outcome: 'refused' })),
+  )
   const { items } = await listJournalEntries(store, { instanceId })
   expect(items).toMatchObject([{ method: 'ping', status: 200, requestBytes: JSON.stringify(ping()).length }])
   const [used] = await store.db.gatewayToken.findMany({ where: { instanceId } })

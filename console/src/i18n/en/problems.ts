@@ -40,6 +40,10 @@ export const messages = {
   malformed_json: { title: 'This is not valid JSON', hint: 'Check brackets, quotes and commas.' },
   body_too_large: { title: 'This is too large', hint: 'Send less at once.' },
   rate_limited: { title: 'Too many calls in a short time', hint: 'Wait a moment, then try again.' },
+  too_many_failures: {
+    title: 'Too many wrong keys came from your address',
+    hint: 'Wait a minute, then sign in with a good API key.',
+  },
   client_gone: { title: 'The call was broken off', hint: 'Try again.' },
   internal_error: {
     title: 'The server failed unexpectedly',

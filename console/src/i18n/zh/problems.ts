@@ -19,6 +19,7 @@ export const messages = {
   malformed_json: { title: '不是有效的 JSON', hint: '请检查括号、引号和逗号。' },
   body_too_large: { title: '内容过大', hint: '请减少单次提交的内容。' },
   rate_limited: { title: '短时间内请求过多', hint: '请稍候再试。' },
+  too_many_failures: { title: '来自您所在地址的错误密钥过多', hint: '请等一分钟，再用有效的 API 密钥登录。' },
   client_gone: { title: '请求已中断', hint: '请重试。' },
   internal_error: { title: '服务器发生意外错误', hint: '请把请求编号交给服务器管理员，日志中有详细信息。' },
   check_failed: { title: '平台检查未通过', hint: '请修正下方指出的问题；也可以先保存，稍后再修复。' },
