@@ -7,6 +7,7 @@ import { sessionCookieName, sessionPrincipal } from './auth.ts'
 import type { Api } from './context.ts'
 import { ROLES } from './context.ts'
 import type { ApiDeps } from './deps.ts'
+import { isLoopback } from './loopback.ts'
 import { ApiProblem, problemSchema } from './problem.ts'
 import { body, defineRoute, json, tooManyAnswer, tooManyFailures } from './route.ts'
 import { iso, timestamp } from './schemas.ts'
@@ -81,6 +82,7 @@ export function registerSession(app: Api, deps: ApiDeps, keys: KeyCheck): void {
 
   app.openapi(createSession, async (c) => {
     const given = c.req.valid('json')
+    refuseUnkeptCookie(c.req.header('origin'), deps.facts.publicUrl)
     const verdict = await keys.signIn(given, { address: c.get('address'), requestId: c.get('requestId') })
     if (verdict.key === null && verdict.waitSeconds !== null) throw tooManyFailures(verdict.waitSeconds)
     const { key } = verdict
@@ -116,5 +118,15 @@ export function registerSession(app: Api, deps: ApiDeps, keys: KeyCheck): void {
     const principal = c.get('principal')
     if (principal === null) throw new Error('the guard lets nobody in without a principal')
     return c.json({ name: principal.name, role: principal.role, via: principal.via }, 200)
+  })
+}
+
+/** A browser drops a cookie for https on a page that it has by plain http, without a word: the next call would have no session. */
+function refuseUnkeptCookie(origin: string | undefined, publicUrl: string): void {
+  if (origin === undefined || !publicUrl.startsWith('https:') || !URL.canParse(origin)) return
+  const page = new URL(origin)
+  if (page.protocol !== 'http:' || isLoopback(page.hostname)) return
+  throw new ApiProblem(400, 'https_needed', 'No session can be kept here: the console was opened by plain http.', {
+    hint: 'TOOLFERRY_PUBLIC_URL is https, so the session is, too. Open the console by https, or on the machine itself at 127.0.0.1.',
   })
 }

@@ -1,5 +1,4 @@
 import { describePrune } from '../domain/prune.ts'
-import { classify, parseAddress } from '../egress/address.ts'
 import { getInstances, type InstanceRecord } from '../store/instances.ts'
 import { judgeMirror, type MirrorRun, mirroredAway } from '../store/mirror.ts'
 import { getPlatform, type PlatformRecord } from '../store/platforms.ts'
@@ -7,6 +6,7 @@ import { allSpaces, getSpaces } from '../store/spaces.ts'
 import type { CellAuthorization, Selection } from '../store/syncs.ts'
 import type { ApiDeps } from './deps.ts'
 import { checkedToken, expiryOf, headerErrors, throwFieldErrors } from './input-rules.ts'
+import { isLoopback } from './loopback.ts'
 import { cellOf, sealedPassThrough } from './pass-through.ts'
 import { ApiProblem, beingDeleted, type FieldError, invalidField } from './problem.ts'
 import { unmaskHeaders } from './schemas.ts'
@@ -192,10 +192,4 @@ export async function refuseTakenTokens(
     }
     seen.add(lookupHash)
   }
-}
-
-function isLoopback(hostname: string): boolean {
-  const address = parseAddress(hostname.replace(/^\[|\]$/g, ''))
-  if (address !== null) return classify(address) === 'loopback'
-  return hostname === 'localhost' || hostname.endsWith('.localhost')
 }

@@ -28,6 +28,36 @@ describe('the console session', () => {
     await https.close()
   })
 
+  it('is refused in words where the browser would not keep its cookie', async () => {
+    const https = await openTestApi({ facts: { publicUrl: 'https://toolferry.test' } })
+    const from = (origin: string) =>
+      https.call('POST', '/api/v1/session', {
+        role: 'anonymous',
+        headers: { origin },
+        body: { apiKey: https.keys.admin },
+      })
+    for (const origin of ['http://10.20.30.40:8080', 'http://toolferry.test']) {
+      const refused = await from(origin)
+      expect([refused.status, refused.json.code]).toEqual([400, 'https_needed'])
+      expect(refused.headers.get('set-cookie')).toBeNull()
+    }
+    for (const origin of [
+      'https://toolferry.test',
+      'http://127.0.0.1:8080',
+      'http://localhost:8080',
+      'http://[::1]:8080',
+    ]) {
+      expect((await from(origin)).status).toBe(201)
+    }
+    await https.close()
+    const http = await api.call('POST', '/api/v1/session', {
+      role: 'anonymous',
+      headers: { origin: 'http://10.20.30.40:8080' },
+      body: { apiKey: api.keys.admin },
+    })
+    expect(http.status).toBe(201)
+  })
+
   it('is who the API key is; a write needs JSON and our own origin', async () => {
     const { cookie } = await signIn()
     const me = await api.call('GET', '/api/v1/me', { role: 'anonymous', headers: { cookie } })

@@ -21,6 +21,10 @@ export const messages = {
     title: 'This link has been used, or is older than ten minutes',
     hint: 'Sign in with an API key, or start the server again for a new link.',
   },
+  https_needed: {
+    title: 'No session can be kept here: the console was opened by plain http',
+    hint: 'TOOLFERRY_PUBLIC_URL is https, so the session is, too. Open the console by https, or on the machine itself at 127.0.0.1.',
+  },
   forbidden: {
     title: 'Your role may not do this',
     hint: 'Ask an admin, or sign in with an API key that has the role.',

@@ -9,6 +9,10 @@ export const messages = {
   other: { title: '请求被拒绝', hint: '请查看下方服务器的说明。' },
   unauthenticated: { title: 'API 密钥无效', hint: '请检查密钥是否输入错误、已过期或已吊销。管理员可以创建新的密钥。' },
   code_used: { title: '该链接已使用过，或已超过十分钟', hint: '请使用 API 密钥登录，或重新启动服务器以获取新链接。' },
+  https_needed: {
+    title: '此处无法保持登录：控制台是通过明文 http 打开的',
+    hint: 'TOOLFERRY_PUBLIC_URL 为 https，会话也仅限 https。请通过 https 打开控制台，或在本机使用 127.0.0.1 打开。',
+  },
   forbidden: { title: '当前角色无权执行此操作', hint: '请联系管理员，或使用具有相应角色的 API 密钥登录。' },
   foreign_origin: { title: '请求并非来自本控制台', hint: '请从控制台自身的地址打开后重试。' },
   unsupported_media_type: { title: '服务器要求 JSON 格式', hint: '请刷新页面。' },
