@@ -243,7 +243,8 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const target = targetOf(draft)
     const gatewayUrl = checkedGatewayUrl(patch.gatewayUrl)
     refuseUnusableGateway(draft, gatewayUrl)
-    const found = target === null ? null : await check(target, c.req.raw.signal, gatewayUrl ?? platform.gatewayUrl)
+    const called = gatewayUrl === undefined ? platform.gatewayUrl : gatewayUrl
+    const found = target === null ? null : await check(target, c.req.raw.signal, called)
     if (found !== null && !found.ok && !c.req.valid('query').force) throw checkFailed(found, draft.kind)
     if (moved && target !== null && found?.ok === true) {
       await refuseByOtherName(deps, draft, await spacesOf(deps, target, c.req.raw.signal), platform.id)

@@ -158,6 +158,32 @@ describe('changing a platform', () => {
     expect(back.json).toMatchObject({ hasCredential: true, credentialState: 'valid' })
   })
 
+  it('without a gateway address of its own any more is checked for the installation’s', async () => {
+    const asked: (string | undefined)[] = []
+    const { openPlatform } = api.deps
+    api.deps.openPlatform = (target) => {
+      const platform = openPlatform(target)
+      return {
+        ...platform,
+        check: (options) => {
+          asked.push(options.gatewayUrl)
+          return platform.check(options)
+        },
+      }
+    }
+    try {
+      const set = (body: object) =>
+        api.call('PATCH', `/api/v1/platforms/${id}`, { body: { ...body, database: { password: PASSWORD } } })
+      await set({ gatewayUrl: 'https://own.test' })
+      await set({})
+      const back = await set({ gatewayUrl: null })
+      expect(asked).toEqual(['https://own.test', 'https://own.test', 'https://toolferry.test'])
+      expect(back.json).toMatchObject({ gatewayUrl: null, effectiveGatewayUrl: 'https://toolferry.test' })
+    } finally {
+      api.deps.openPlatform = openPlatform
+    }
+  })
+
   it('has an age of its own for its tokens, or none, or follows the installation', async () => {
     const set = (rotateAfterDays: unknown) =>
       api.call('PATCH', `/api/v1/platforms/${id}`, { body: { rotateAfterDays } })
