@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { type AuditFilter, type AuditRecord, auditBetween } from '../store/audit.ts'
+import { rightOf } from './auth.ts'
 import type { Api } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { invalidField } from './problem.ts'
@@ -70,7 +71,7 @@ export function registerAuditExport(app: Api, deps: ApiDeps): void {
     if (range.from >= range.to) throw invalidField('from', 'Give a moment before "to".')
     const lines = format === 'csv' ? csvOf(deps, range, filter) : ndjsonOf(deps, range, filter)
     const day = range.to.toISOString().slice(0, 10)
-    return c.body(streamOf(lines), 200, {
+    return c.body(streamOf(lines, rightOf(deps.store, c.get('principal'))), 200, {
       'content-type': format === 'csv' ? 'text/csv; charset=utf-8; header=present' : 'application/x-ndjson',
       'content-disposition': `attachment; filename="toolferry-audit-${day}.${format}"`,
     })
@@ -115,11 +116,18 @@ export function csvCell(text: string): string {
   return `"${harmless.replaceAll('"', '""')}"`
 }
 
-/** Pulled: the next page is read when the caller has taken the one before. */
-function streamOf(texts: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+/**
+ * Pulled: the next page is read when the caller has taken the one before, and may still have it; else the answer breaks off, so
+ * that half a file does not look like a whole one.
+ */
+function streamOf(texts: AsyncGenerator<string>, mayHave: () => Promise<boolean>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   return new ReadableStream({
     async pull(controller) {
+      if (!(await mayHave())) {
+        await texts.return(undefined)
+        throw new Error('the key or session of this export has ended')
+      }
       const { done, value } = await texts.next()
       if (done === true) controller.close()
       else controller.enqueue(encoder.encode(value))

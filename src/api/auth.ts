@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from 'hono'
 import { getCookie } from 'hono/cookie'
 import { clientAddressOf } from '../audit/client-address.ts'
 import { bearerOf, type KeyCheck, MAX_KEY_CHARS } from '../audit/key-check.ts'
-import { type ApiKeyRecord, findConsoleSession, getApiKey, touchApiKey } from '../store/api-keys.ts'
+import { type ApiKeyRecord, findConsoleSession, getApiKey, getConsoleSession, touchApiKey } from '../store/api-keys.ts'
 import type { Store } from '../store/store.ts'
 import type { ApiEnv, Principal } from './context.ts'
 import type { ApiDeps } from './deps.ts'
@@ -37,7 +37,7 @@ export function identify(deps: ApiDeps, keys: KeyCheck): MiddlewareHandler<ApiEn
       if (verdict !== null && verdict.key !== null) {
         const { key } = verdict
         await noteUse(key)
-        c.set('principal', { via: 'key', apiKeyId: key.id, name: key.name, role: key.role })
+        c.set('principal', { via: 'key', apiKeyId: key.id, name: key.name, role: key.role, sessionId: null })
       } else if (verdict !== null) c.set('limitedSeconds', verdict.waitSeconds)
     } else {
       const secret = getCookie(c, sessionCookieName(deps.facts.publicUrl))
@@ -60,8 +60,44 @@ export async function sessionPrincipal(
   if (secret.length > MAX_KEY_CHARS) return null
   const session = await findConsoleSession(store, secret)
   if (session === null || session.apiKeyId === null) return null
-  const key = await getApiKey(store, session.apiKeyId)
-  const expired = key?.expiresAt != null && key.expiresAt <= new Date()
-  if (key === null || key.revokedAt !== null || expired) return null
-  return { via: 'session', apiKeyId: key.id, name: key.name, role: key.role, sessionId: session.id }
+  const key = await goodKey(store, session.apiKeyId)
+  return key === null
+    ? null
+    : { via: 'session', apiKeyId: key.id, name: key.name, role: key.role, sessionId: session.id }
+}
+
+async function goodKey(store: Store, id: string): Promise<ApiKeyRecord | null> {
+  const key = await getApiKey(store, id)
+  return key === null || key.revokedAt !== null || isOver(key.expiresAt) ? null : key
+}
+
+function isOver(expiresAt: Date | null): boolean {
+  return expiresAt !== null && expiresAt <= new Date()
+}
+
+/** How long an answer that goes on may outlive the right to it. */
+const RIGHT_ASKED_EVERY_MS = 500
+
+/**
+ * For an answer that goes on: whether who asked for it may still have it, their API key being neither revoked nor expired and
+ * their session open. Asks the store twice a second at most.
+ */
+export function rightOf(store: Store, principal: Principal | null): () => Promise<boolean> {
+  let askedAtMs = performance.now()
+  let held = principal !== null
+  const ask = async ({ apiKeyId, sessionId, via }: Principal): Promise<boolean> => {
+    if (apiKeyId === null || (await goodKey(store, apiKeyId)) === null) return false
+    if (via === 'key') return true
+    const session = sessionId === null ? null : await getConsoleSession(store, sessionId)
+    return session !== null && !isOver(session.expiresAt)
+  }
+  return async () => {
+    if (principal === null || !held) return false
+    const nowMs = performance.now()
+    if (nowMs - askedAtMs >= RIGHT_ASKED_EVERY_MS) {
+      askedAtMs = nowMs
+      held = await ask(principal)
+    }
+    return held
+  }
 }

@@ -11,6 +11,8 @@ export type Principal = {
   apiKeyId: string | null
   name: string
   role: ApiRole
+  /** Of a session. */
+  sessionId: string | null
 }
 
 /** What a call did, for the audit: field names, never values. */

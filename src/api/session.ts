@@ -100,7 +100,7 @@ export function registerSession(app: Api, deps: ApiDeps, keys: KeyCheck): void {
     const latest = Date.now() + SESSION_MS
     const expiresAt = new Date(Math.min(latest, key.expiresAt?.getTime() ?? latest))
     const session = await createConsoleSession(store, { apiKeyId: key.id, role: key.role, expiresAt, secret })
-    c.set('principal', { via: 'session', apiKeyId: key.id, name: key.name, role: key.role })
+    c.set('principal', { via: 'session', apiKeyId: key.id, name: key.name, role: key.role, sessionId: session.id })
     c.set('auditId', session.id)
     setCookie(c, cookieName(), secret, { ...cookie(), expires: expiresAt })
     return c.json({ name: key.name, role: key.role, expiresAt: iso(expiresAt) }, 201)

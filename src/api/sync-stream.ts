@@ -3,6 +3,7 @@ import { type SSEStreamingApi, streamSSE } from 'hono/streaming'
 import { isClosed } from '../domain/states.ts'
 import { listSyncEvents } from '../store/sync-events.ts'
 import { getSync } from '../store/syncs.ts'
+import { rightOf } from './auth.ts'
 import type { Api } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { invalidRequest } from './problem.ts'
@@ -23,7 +24,7 @@ const eventsRoute = defineRoute('viewer', {
   operationId: 'streamSyncEvents',
   tags: ['syncs'],
   summary:
-    'Live events (SSE) from the beginning, or after the one named; ends when the run is closed, then answers 204',
+    'Live events (SSE) from the beginning, or after the one named; ends when the run is closed (then answers 204), or within about a second of the end of the key or session it was opened with',
   request: {
     params: idParam,
     query: z.object({
@@ -50,9 +51,10 @@ export function registerSyncStream(app: Api, deps: ApiDeps): void {
     const sync = await findSync(deps, c.req.valid('param').id)
     const after = parseEventId(c.req.valid('header')['last-event-id']) ?? c.req.valid('query').after ?? 0
     if (isClosed(sync.state) && after >= sync.eventSeq) return c.body(null, 204)
+    const mayHave = rightOf(deps.store, c.get('principal'))
     const response = streamSSE(c, async (stream) => {
       try {
-        await pump(deps, sync.id, after, stream)
+        await pump(deps, sync.id, after, stream, mayHave)
       } catch (error) {
         deps.logger.warn(
           { syncId: sync.id, error: error instanceof Error ? error.name : 'unknown' },
@@ -65,7 +67,14 @@ export function registerSyncStream(app: Api, deps: ApiDeps): void {
   })
 }
 
-async function pump(deps: ApiDeps, syncId: string, after: number, stream: SSEStreamingApi): Promise<void> {
+/** Writes what comes until the run is closed, the listener is gone, or may not listen any more. */
+async function pump(
+  deps: ApiDeps,
+  syncId: string,
+  after: number,
+  stream: SSEStreamingApi,
+  mayHave: () => Promise<boolean>,
+): Promise<void> {
   let wake: () => void = () => undefined
   const unsubscribe = deps.store.onSyncEvent(syncId, () => wake())
   stream.onAbort(() => wake())
@@ -81,9 +90,11 @@ async function pump(deps: ApiDeps, syncId: string, after: number, stream: SSEStr
     let seen = after
     let lastWriteMs = Date.now()
     let closing = false
-    while (!stream.aborted && !stream.closed) {
+    while (!stream.aborted && !stream.closed && (await mayHave())) {
       const events = await listSyncEvents(deps.store, syncId, seen, BATCH)
       for (const event of events) {
+        // A slow reader may have kept the one before waiting for long.
+        if (!(await mayHave())) return
         const data = JSON.stringify({ ...event.data, at: event.at.toISOString() })
         await stream.writeSSE({ id: String(event.seq), event: event.type, data })
         seen = event.seq

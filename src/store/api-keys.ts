@@ -3,7 +3,7 @@ import { mintToken, visibleStart } from '../domain/token.ts'
 import type { Tx } from './client.ts'
 import { beforeId, type Page, type PageRequest, pageSize, toPage } from './columns.ts'
 import { NotFoundError, StoreError } from './errors.ts'
-import type { ApiKey } from './generated/sqlite/client.ts'
+import type { ApiKey, ConsoleSession } from './generated/sqlite/client.ts'
 import type { Store } from './store.ts'
 
 /** API keys and the console's sessions. Their secrets are kept as hashes only. */
@@ -157,14 +157,12 @@ export async function findConsoleSession(
   now: Date = new Date(),
 ): Promise<ConsoleSessionRecord | null> {
   const row = await store.db.consoleSession.findUnique({ where: { lookupHash: store.tokenHash(secret) } })
-  if (row === null || row.expiresAt <= now) return null
-  return {
-    id: row.id,
-    apiKeyId: row.apiKeyId,
-    role: toRole(row.role),
-    expiresAt: row.expiresAt,
-    createdAt: row.createdAt,
-  }
+  return row === null || row.expiresAt <= now ? null : toSession(row)
+}
+
+export async function getConsoleSession(store: Store, id: string): Promise<ConsoleSessionRecord | null> {
+  const row = await store.db.consoleSession.findUnique({ where: { id } })
+  return row === null ? null : toSession(row)
 }
 
 export async function deleteConsoleSession(store: Store, id: string): Promise<void> {
@@ -190,6 +188,10 @@ function newRow(store: Store, secret: string, input: { name: string; role: ApiRo
 function toRecord(row: ApiKey): ApiKeyRecord {
   const { lookupHash: _, ...rest } = row
   return { ...rest, role: toRole(row.role) }
+}
+
+function toSession({ lookupHash: _, ...row }: ConsoleSession): ConsoleSessionRecord {
+  return { ...row, role: toRole(row.role) }
 }
 
 /** An unknown word grants the least. */

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { csvCell } from '../../src/api/audit-export.ts'
 import { newId } from '../../src/domain/ids.ts'
+import { createApiKey, revokeApiKey } from '../../src/store/api-keys.ts'
 import { fieldsOf, openTestApi, type TestApi } from './harness.ts'
 
 let api: TestApi
@@ -34,6 +35,26 @@ const get = (query: string, role: 'admin' | 'operator' = 'admin') =>
   api.call('GET', `/api/v1/audit/export?${query}`, { role })
 
 describe('the audit as a file', () => {
+  it('breaks off when the key that asked for it is revoked: half a file is not taken for a whole one', async () => {
+    const { key, secret } = await createApiKey(api.store, { name: 'leaver', role: 'admin' })
+    const response = await api.app.request(`/api/v1/audit/export?format=ndjson&from=${minute(0)}&to=${minute(1_202)}`, {
+      headers: { authorization: `Bearer ${secret}` },
+    })
+    const reader = response.body?.getReader()
+    expect((await reader?.read())?.done).toBe(false)
+    await revokeApiKey(api.store, key.id)
+    const nowMs = performance.now() + 5_000
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+    // One page may have been on its way; there would be two.
+    const rest = async () => {
+      let pages = 0
+      while ((await reader?.read())?.done === false) pages += 1
+      return pages
+    }
+    await expect(rest()).rejects.toThrow('has ended')
+    clock.mockRestore()
+  })
+
   it('is NDJSON of all that happened in the time asked for, the oldest first', async () => {
     const answer = await get(`format=ndjson&from=${minute(0)}&to=${minute(1_202)}`)
     expect(answer.status).toBe(200)

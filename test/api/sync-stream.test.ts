@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createApiKey, createConsoleSession, deleteConsoleSession, revokeApiKey } from '../../src/store/api-keys.ts'
 import { appendSyncEvent } from '../../src/store/sync-events.ts'
 import { createSync, finishSync } from '../../src/store/syncs.ts'
 import { makePlatform } from '../store/fixtures.ts'
@@ -23,9 +25,14 @@ async function newRun(): Promise<string> {
 }
 
 /** Opens the stream and reads from it event by event. */
-async function listen(id: string, headers: Record<string, string> = {}, query = '') {
+async function listen(
+  id: string,
+  headers: Record<string, string> = {},
+  query = '',
+  key: string | null = api.keys.viewer,
+) {
   const response = await api.app.request(`/api/v1/syncs/${id}/events${query}`, {
-    headers: { authorization: `Bearer ${api.keys.viewer}`, ...headers },
+    headers: { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...headers },
   })
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
   let buffer = ''
@@ -51,6 +58,39 @@ async function listen(id: string, headers: Record<string, string> = {}, query = 
 }
 
 describe('live events', () => {
+  const past = { expiresAt: new Date(Date.now() - 1_000) }
+  const ends: Record<string, (keyId: string, sessionId: string) => Promise<unknown>> = {
+    'the key is revoked': (keyId) => revokeApiKey(api.store, keyId),
+    'the key expires': (id) => api.store.write((tx) => tx.apiKey.update({ where: { id }, data: past })),
+    'the session is closed': (_, sessionId) => deleteConsoleSession(api.store, sessionId),
+    'the session expires': (_, id) => api.store.write((tx) => tx.consoleSession.update({ where: { id }, data: past })),
+  }
+  it.each(Object.keys(ends))('end when %s, though the run goes on', async (what) => {
+    const { key, secret } = await createApiKey(api.store, { name: what, role: 'viewer' })
+    const cookieSecret = randomUUID()
+    const session = await createConsoleSession(api.store, {
+      apiKeyId: key.id,
+      role: 'viewer',
+      expiresAt: new Date(Date.now() + 3_600_000),
+      secret: cookieSecret,
+    })
+    const cookie = `__Host-toolferry=${cookieSecret}`
+    const id = await newRun()
+    await appendSyncEvent(api.store, id, 'sync', { state: 'running' })
+    const bySession = await listen(id, { cookie }, '', null)
+    const byKey = await listen(id, {}, '', secret)
+    const open = [bySession, ...(what.startsWith('the key') ? [byKey] : [])]
+    for (const stream of [bySession, byKey]) expect(await stream.next()).toMatchObject({ id: '1' })
+    await ends[what]?.(key.id, session.id)
+    for (const stream of open) expect(await stream.next()).toBeNull()
+    if (what.startsWith('the session')) {
+      await appendSyncEvent(api.store, id, 'target', { state: 'succeeded' })
+      expect(await byKey.next()).toMatchObject({ id: '2' })
+      await byKey.cancel()
+    }
+    expect((await listen(id, { cookie }, '', null)).response.status).toBe(401)
+  })
+
   it('come from the beginning, then as they happen, and end when the run is closed', async () => {
     const id = await newRun()
     await appendSyncEvent(api.store, id, 'sync', { state: 'running' })
