@@ -1,3 +1,5 @@
+import { MORE_SERVER_TEXTS_ZH } from './server-texts-zh-more.ts'
+
 /** What the server says in English, and how it is said in Chinese. The first pattern that fits wins. */
 export const SERVER_TEXTS_ZH: [RegExp, string][] = [
   // Hints by type of error (src/domain/errors.ts)
@@ -313,4 +315,5 @@ export const SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^Two entries have this name\.$/, '有两个条目同名。'],
   [/^must not be empty$/, '不能为空'],
   [/^must not hold control characters$/, '不能包含控制字符'],
+  ...MORE_SERVER_TEXTS_ZH,
 ]

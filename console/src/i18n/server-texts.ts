@@ -16,9 +16,14 @@ export function serverText(text: string): string {
 /** By the first pattern that fits; "field: reason" by its reason. Null: none fits. */
 export function translated(text: string, known: Patterns): string | null {
   for (const [pattern, words] of known) {
-    if (pattern.test(text)) return text.replace(pattern, words).trim()
+    if (pattern.test(text)) return withInner(text.replace(pattern, words), known).trim()
   }
   const [, field, reason] = /^([^:]+): (.+)$/s.exec(text) ?? []
   const inner = reason === undefined ? null : translated(reason, known)
   return inner === null ? null : `${field}：${inner}`
+}
+
+/** A text within a text, between ⟦ and ⟧, in its own words; as it is when it has none. */
+function withInner(words: string, known: Patterns): string {
+  return words.replaceAll(/⟦(.*?)⟧/gs, (_, inner: string) => translated(inner, known) ?? inner)
 }
