@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { parseSync } from 'vite'
 import { describe, expect, it } from 'vitest'
 
@@ -51,11 +51,40 @@ describe('the catalogues', () => {
 })
 
 describe('the code', () => {
-  it('uses keys that exist', () => {
+  it('uses keys that exist, in either language', () => {
     const missing = sources.flatMap(({ path, text }) =>
-      usedKeys(text)
-        .filter(({ namespace, key }) => !exists(namespace, key))
+      usedKeys(path, text)
+        .filter(({ namespace, key }) => !isThere(english, namespace, key) || !isThere(chinese, namespace, key))
         .map(({ namespace, key }) => `${path}: ${namespace}:${key}`),
+    )
+    expect(missing).toEqual([])
+  })
+
+  it('is caught when one is missing: in a choice, behind a computed part, in the namespace of another function', () => {
+    const planted = `
+      function A({ t }: { t: TFunction<'syncs'> }) { return t('title') }
+      function B() {
+        const { t } = useTranslation('overview')
+        const inner = () => t(yes ? 'title' : 'title2')
+        return t(\`counts.\${key}\`) + t(\`steps.\${key}.nothing\`) + t('syncs:nowhere')
+      }
+      function C(t: TFunction<'drift'>) { return t(\`nowhere.\${key}\`) }
+      function D() { const { t } = useTranslation(); return t('save') }
+    `
+    const missing = usedKeys('planted.tsx', planted).filter(({ namespace, key }) => !isThere(english, namespace, key))
+    expect(missing.map(({ namespace, key }) => `${namespace}:${key}`)).toEqual([
+      'overview:title2',
+      'overview:steps.*.nothing',
+      'syncs:nowhere',
+      'drift:nowhere.*',
+    ])
+  })
+
+  it('is loaded with every text that it uses: what is missing is shown by its key, or takes the page away while it loads', () => {
+    const missing = pagesOfRouter().flatMap(({ path, texts, module }) =>
+      [...namespacesFrom(module)]
+        .filter((namespace) => ![...EVERYWHERE, ...texts].includes(namespace))
+        .map((namespace) => `${path} needs ${namespace}`),
     )
     expect(missing).toEqual([])
   })
@@ -152,28 +181,104 @@ function isExample(attribute: Node): boolean {
   return /^[a-z0-9_.…-]+$/.test(value) || /^(\w+=\S+\s?)+$/.test(value)
 }
 
-/** Literal keys of t('…'), with the namespace of the useTranslation before it; computed keys are looked up by their start. */
-function usedKeys(text: string): { namespace: string; key: string }[] {
-  const marks = [...text.matchAll(/useTranslation\((?:'([\w-]+)')?\)/g)].map((match) => ({
-    at: match.index,
-    namespace: match[1] ?? 'common',
-  }))
-  return [...text.matchAll(/\bt\(\s*(?:'([^']+)'|`([^`$]*)\$)/g)].map((match) => {
-    const key = match[1] ?? match[2] ?? ''
-    const [named, rest] = key.includes(':') ? key.split(':') : [undefined, key]
-    const namespace = named ?? marks.findLast(({ at }) => at < match.index)?.namespace ?? 'common'
-    return { namespace, key: rest ?? '' }
-  })
+type Used = { namespace: string; key: string }
+
+/**
+ * The keys of t(…), each with its namespace: named before it, or that of the t in the function around it. What is computed in one
+ * is a star. Throws for a t of which nothing is known.
+ */
+function usedKeys(path: string, text: string): Used[] {
+  const found: Used[] = []
+  const walk = (node: Node, around: string | null): void => {
+    if (Array.isArray(node)) {
+      for (const child of node) walk(child, around)
+      return
+    }
+    if (typeof node !== 'object' || node === null) return
+    const own = isFunction(node) ? (namespaceOf(node) ?? around) : around
+    if (node.type === 'CallExpression' && node.callee.name === 't') {
+      for (const key of keysOf(node.arguments[0])) {
+        const [named, rest] = key.includes(':') ? key.split(':') : [undefined, key]
+        const namespace = named ?? own
+        if (namespace === null) throw new Error(`${path}: whose t is it in t('${key}')?`)
+        found.push({ namespace, key: rest ?? '' })
+      }
+    }
+    for (const [name, child] of Object.entries(node)) if (name !== 'type' && name !== 'parent') walk(child, own)
+  }
+  walk(parseSync(path, text).program, null)
+  return found
 }
 
-function exists(namespace: string, key: string): boolean {
-  const keys = Object.keys(english[namespace] ?? {})
-  return keys.some(
-    (known) =>
-      withoutPlural(known) === key ||
-      known === key ||
-      (key.endsWith('.') || key === '' ? known.startsWith(key) : false),
-  )
+function keysOf(node: Node): string[] {
+  if (node.type === 'Literal') return [node.value]
+  if (node.type === 'TemplateLiteral') return [node.quasis.map((quasi: Node) => quasi.value.cooked).join('*')]
+  if (node.type === 'ConditionalExpression') return [...keysOf(node.consequent), ...keysOf(node.alternate)]
+  // A key in a variable was chosen where it was made.
+  return []
+}
+
+function isFunction({ type }: Node): boolean {
+  return /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(type)
+}
+
+/** By `const { t } = useTranslation(…)` in its body, or by the type of its t: TFunction<…>. */
+function namespaceOf(node: Node): string | null {
+  const body = node.body?.type === 'BlockStatement' ? node.body.body : []
+  for (const statement of body) {
+    for (const { init } of statement.type === 'VariableDeclaration' ? statement.declarations : []) {
+      if (init?.callee?.name === 'useTranslation') return init.arguments[0]?.value ?? 'common'
+    }
+  }
+  const typed = /TFunction<'([\w-]+)'>/.exec(JSON.stringify(node.params ?? [], typeNames))?.[1]
+  return typed ?? null
+}
+
+/** `TFunction<'ns'>` where a type stands for it. */
+function typeNames(_key: string, value: Node): unknown {
+  if (value?.type !== 'TSTypeReference' || value.typeName?.name !== 'TFunction') return value
+  const params = value.typeArguments ?? value.typeParameters
+  return `TFunction<'${params?.params[0]?.literal?.value}'>`
+}
+
+/** Whether it is a text; with a star whether every group of texts there has it, and at least one. */
+function isThere(catalogue: Record<string, Record<string, string>>, namespace: string, key: string): boolean {
+  const known = new Set(Object.keys(catalogue[namespace] ?? {}).map(withoutPlural))
+  const [start = '', ...ends] = key.split('*')
+  if (ends.length === 0) return known.has(key)
+  const below = [...known].filter((name) => name.startsWith(start)).map((name) => name.slice(start.length))
+  const end = ends.at(-1) ?? ''
+  if (!end.startsWith('.')) return below.some((name) => name.length > end.length && name.endsWith(end))
+  const groups = new Set(below.filter((name) => name.includes('.')).map((name) => name.split('.')[0]))
+  return groups.size > 0 && [...groups].every((group) => below.includes(`${group}${end}`))
+}
+
+/** Loaded with the first page (i18n.ts). */
+const EVERYWHERE = ['common', 'problems']
+
+function pagesOfRouter(): { path: string; texts: string[]; module: string }[] {
+  const router = readFileSync(join(SOURCE, 'router.tsx'), 'utf8')
+  const pages = [...router.matchAll(/page\(\s*'([^']+)',\s*\[([^\]]*)\],\s*\(\) => import\('([^']+)'\)/g)]
+  expect(pages.length).toBe([...router.matchAll(/import\('/g)].length)
+  return pages.map(([, path = '', texts = '', module = '']) => ({
+    path,
+    texts: [...texts.matchAll(/'([^']+)'/g)].map(([, name = '']) => name),
+    module: join(SOURCE, module),
+  }))
+}
+
+/** Of a module and all that it imports. */
+function namespacesFrom(module: string, seen = new Set<string>()): Set<string> {
+  const found = new Set<string>()
+  if (seen.has(module) || !/\.tsx?$/.test(module) || module.includes('/i18n/')) return found
+  seen.add(module)
+  const text = readFileSync(module, 'utf8')
+  for (const { namespace } of usedKeys(module, text)) found.add(namespace)
+  for (const [, namespace = ''] of text.matchAll(/useTranslation\('([\w-]+)'\)/g)) found.add(namespace)
+  for (const [, imported = ''] of text.matchAll(/^import (?!type )[^']*'(\.[^']+)'/gm)) {
+    for (const namespace of namespacesFrom(join(dirname(module), imported), seen)) found.add(namespace)
+  }
+  return found
 }
 
 function placeholders(text: string): string[] {

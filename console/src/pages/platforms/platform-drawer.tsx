@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { App, Button, Popconfirm } from 'antd'
+import type { TFunction } from 'i18next'
 import { useTranslation } from 'react-i18next'
 import { useNavigate, useSearchParams } from 'react-router'
 import { api, call } from '../../api/client.ts'
@@ -162,7 +163,7 @@ function DeletePlatform({ platform, onClose }: { platform: Platform; onClose: ()
   )
 }
 
-function kindFacts(platform: Platform, t: (key: string) => string) {
+function kindFacts(platform: Platform, t: TFunction<'platforms'>) {
   if (platform.kind === 'dify') {
     const { edition, database } = difySettings(platform)
     return [
