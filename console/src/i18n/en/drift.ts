@@ -6,7 +6,8 @@ export const messages = {
   everyPlatform: 'Every platform',
   mend: 'Mend',
   mendName: 'Mend drift',
-  mendQuestion: 'Bring {{count}} objects back to what they should be?',
+  mendQuestion_one: 'Bring {{count}} object back to what it should be?',
+  mendQuestion_other: 'Bring {{count}} objects back to what they should be?',
   mendMeaning:
     'A sync is started for each MCP server and platform. It writes only what differs, and only objects that Toolferry made.',
   openRun: 'Open',

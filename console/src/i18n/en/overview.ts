@@ -43,7 +43,7 @@ export const messages = {
     token_expires_in_7_days_other: '{{count}} accesses end within 7 days.',
   },
   deployments: {
-    title: 'Servers in workspaces',
+    title: 'How it stands on the platforms',
     total_one: '{{count}} in all',
     total_other: '{{count}} in all',
   },

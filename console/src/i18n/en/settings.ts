@@ -26,5 +26,10 @@ export const messages = {
     reference: 'API',
     openReference: 'Open the API reference',
   },
-  parts: { title: 'Parts of this process' },
+  parts: {
+    title: 'Parts of this process',
+    works: 'Working',
+    fails: 'Not working',
+    names: { store: 'Store', gateway: 'Gateway', temporal: 'Temporal', worker: 'Worker' },
+  },
 }

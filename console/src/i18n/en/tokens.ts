@@ -77,6 +77,14 @@ export const messages = {
     ended_other: '{{count}} former tokens were ended at once.',
     run: 'The run',
   },
+  runs: {
+    started_one: '{{count}} run was started before that, and goes on:',
+    started_other: '{{count}} runs were started before that, and go on:',
+    left_one:
+      'Nothing was started for the {{count}} authorization that is left. Try again: only that one is meant then.',
+    left_other:
+      'Nothing was started for the {{count}} authorizations that are left. Try again: only those are meant then.',
+  },
   adopt: {
     button: 'Adopt',
     title: 'Adopt what stands there for {{name}}',

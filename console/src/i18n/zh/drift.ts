@@ -6,7 +6,7 @@ export const messages = {
   everyPlatform: '所有平台',
   mend: '修复',
   mendName: '修复漂移',
-  mendQuestion: '将 {{count}} 个对象恢复为应有的样子？',
+  mendQuestion_other: '将 {{count}} 个对象恢复为应有的样子？',
   mendMeaning: '将为每个平台上的每个 MCP 服务器启动一次同步，只写入有差异的内容，且只涉及 Toolferry 创建的对象。',
   openRun: '打开',
   conflictHelp: '有并非 Toolferry 创建的对象占用了位置。请在平台上改名或移除，或接管它，然后重新同步。',

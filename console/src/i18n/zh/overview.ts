@@ -35,7 +35,7 @@ export const messages = {
     token_expires_in_7_days_other: '有 {{count}} 个授权将在 7 天内到期。',
   },
   deployments: {
-    title: '工作空间中的服务器',
+    title: '在平台上的状态',
     total_other: '共 {{count}} 个',
   },
   runs: {

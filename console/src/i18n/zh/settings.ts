@@ -25,5 +25,10 @@ export const messages = {
     reference: 'API',
     openReference: '打开 API 参考',
   },
-  parts: { title: '本进程的组成部分' },
+  parts: {
+    title: '本进程的组成部分',
+    works: '正常',
+    fails: '未就绪',
+    names: { store: '存储', gateway: '网关', temporal: 'Temporal', worker: 'Worker' },
+  },
 }

@@ -74,6 +74,10 @@ export const messages = {
     ended_other: '已立即终止 {{count}} 个旧令牌。',
     run: '运行',
   },
+  runs: {
+    started_other: '在此之前已启动 {{count}} 个运行，它们会继续：',
+    left_other: '其余 {{count}} 个授权尚未启动运行。可以重试，届时只涉及其余部分。',
+  },
   adopt: {
     button: '接管',
     title: '为 {{name}} 接管平台上的对象',

@@ -59,9 +59,8 @@ export function AccessTable({ filter, onClear }: { filter: Filter; onClear?: () 
         />
       ) : null}
       {/* Not by Table's own scrolling: its measuring row would repeat the selection's checkbox, hidden yet focusable. */}
-      <Wide label={t('title')}>
+      <Wide label={t('title')} min={1000}>
         <Table<Binding>
-          className="access-table"
           rowKey="id"
           size="middle"
           pagination={false}
@@ -81,8 +80,12 @@ export function AccessTable({ filter, onClear }: { filter: Filter; onClear?: () 
               title: t('columns.space'),
               render: (_, { space, platform }) => (
                 <>
-                  <div>{space.name}</div>
-                  <div className="muted">{platform.name}</div>
+                  <div className="access-name clip" title={space.name}>
+                    {space.name}
+                  </div>
+                  <div className="access-name clip muted" title={platform.name}>
+                    {platform.name}
+                  </div>
                 </>
               ),
             },
@@ -91,7 +94,9 @@ export function AccessTable({ filter, onClear }: { filter: Filter; onClear?: () 
                   {
                     title: t('columns.server'),
                     render: (_: unknown, { instance }: Binding) => (
-                      <Link to={`/instances/${instance.id}/access`}>{instance.name}</Link>
+                      <div className="access-name clip" title={instance.name}>
+                        <Link to={`/instances/${instance.id}/access`}>{instance.name}</Link>
+                      </div>
                     ),
                   },
                 ]

@@ -14,6 +14,7 @@ import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useProblemToast } from '../../components/problem-text.ts'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
+import { Wide } from '../../components/wide.tsx'
 
 type ApiKey = Schemas['ApiKey']
 type NewKey = { name: string; role: Role; expiresAt?: Dayjs | null }
@@ -55,13 +56,12 @@ export function Page() {
       }
     >
       {keys.error === null ? null : <ProblemAlert error={keys.error} onRetry={keys.refetch} />}
-      <div className="panel">
+      <Wide label={t('title')} min="content">
         <Table<ApiKey>
           rowKey="id"
           size="middle"
           pagination={false}
           loading={keys.isLoading}
-          scroll={{ x: 'max-content' }}
           dataSource={keys.items}
           columns={[
             { title: t('columns.name'), dataIndex: 'name' },
@@ -94,7 +94,7 @@ export function Page() {
           ]}
         />
         <LoadMore list={keys} />
-      </div>
+      </Wide>
       {isMaking ? <MakeKey onClose={() => setMaking(false)} /> : null}
     </Frame>
   )

@@ -1,8 +1,7 @@
-import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Alert, App, Button, Select, Table } from 'antd'
+import { Alert, Button, Select, Table } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { Link, useNavigate, useSearchParams } from 'react-router'
+import { Link, useSearchParams } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { at, useAll, useList } from '../../api/lists.ts'
 import { useRole } from '../../api/session.ts'
@@ -10,12 +9,12 @@ import { EmptyState } from '../../components/empty-state.tsx'
 import { LoadMore } from '../../components/load-more.tsx'
 import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
-import { useProblemToast } from '../../components/problem-text.ts'
 import { useRecordedError } from '../../components/recorded-error.ts'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
+import { Wide } from '../../components/wide.tsx'
 import { AdoptDialog } from '../access/adopt-dialog.tsx'
-import { startRuns } from '../access/runs-of.ts'
+import { StartRunsDialog } from '../access/start-runs-dialog.tsx'
 import { mayAdopt, nameOf } from '../access/tokens.ts'
 
 type Binding = Schemas['Binding']
@@ -45,11 +44,7 @@ export function Page() {
     { refetchInterval: 10_000 },
   )
   return (
-    <Frame
-      title={t('title')}
-      lead={t('lead')}
-      actions={mayRun && bindings.items.length > 0 ? <Mend bindings={bindings.items} /> : null}
-    >
+    <Frame title={t('title')} lead={t('lead')} actions={mayRun ? <Mend bindings={bindings.items} /> : null}>
       <div className="row">
         <Select<Shown>
           value={state}
@@ -80,13 +75,12 @@ export function Page() {
           }
         />
       ) : (
-        <div className="panel">
+        <Wide label={t('title')} min="content">
           <Table<Binding>
             rowKey="id"
             size="middle"
             pagination={false}
             loading={bindings.isLoading}
-            scroll={{ x: 'max-content' }}
             dataSource={bindings.items}
             columns={[
               {
@@ -145,7 +139,7 @@ export function Page() {
             ]}
           />
           <LoadMore list={bindings} />
-        </div>
+        </Wide>
       )}
       {adopting === null ? null : (
         <AdoptDialog bindingId={adopting.id} name={nameOf(adopting)} onClose={() => setAdopting(null)} />
@@ -158,34 +152,26 @@ export function Page() {
 /** Syncs of exactly what is shown, one a platform and server: each plans anew and writes only what differs. */
 function Mend({ bindings }: { bindings: Binding[] }) {
   const { t } = useTranslation('drift')
-  const { modal } = App.useApp()
-  const navigate = useNavigate()
-  const queries = useQueryClient()
-  const tell = useProblemToast()
-  const mend = useMutation({
-    mutationFn: (shown: Binding[]) => startRuns(shown, { name: t('mendName'), acceptWarnings: true }),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['syncs'] }),
-    onSuccess: (ids) => {
-      navigate(ids.length === 1 ? `/syncs/${ids[0]}` : '/syncs')
-    },
-    onError: tell,
-  })
+  // What was counted, whatever has been read since.
+  const [meant, setMeant] = useState<Binding[] | null>(null)
   return (
-    <Button
-      type="primary"
-      loading={mend.isPending}
-      onClick={() =>
-        modal.confirm({
-          title: t('mendQuestion', { count: bindings.length }),
-          content: t('mendMeaning'),
-          okText: t('mend'),
-          cancelText: t('common:cancel'),
-          // What was counted, whatever has been read since.
-          onOk: () => mend.mutate(bindings),
-        })
-      }
-    >
-      {t('mend')}
-    </Button>
+    <>
+      {bindings.length === 0 ? null : (
+        <Button type="primary" onClick={() => setMeant(bindings)}>
+          {t('mend')}
+        </Button>
+      )}
+      {meant === null ? null : (
+        <StartRunsDialog
+          title={t('mendQuestion', { count: meant.length })}
+          okText={t('mend')}
+          bindings={meant}
+          how={{ name: t('mendName'), acceptWarnings: true }}
+          onClose={() => setMeant(null)}
+        >
+          {() => <p>{t('mendMeaning')}</p>}
+        </StartRunsDialog>
+      )}
+    </>
   )
 }

@@ -4,6 +4,7 @@ import { Link } from 'react-router'
 import type { List } from '../../api/lists.ts'
 import { LoadMore } from '../../components/load-more.tsx'
 import { StateTag } from '../../components/state-tag.tsx'
+import { Wide } from '../../components/wide.tsx'
 import { ProbeState } from './probe-state.tsx'
 import type { Instance } from './queries.ts'
 
@@ -21,57 +22,55 @@ type Props = {
 export function InstanceTable({ list, selected, onSelect }: Props) {
   const { t } = useTranslation('instances')
   return (
-    <div className="panel">
-      <div className="scroll-x">
-        <Table<Instance>
-          rowKey="id"
-          size="middle"
-          pagination={false}
-          dataSource={list.items}
-          {...(onSelect === null
-            ? {}
-            : {
-                rowSelection: {
-                  selectedRowKeys: selected,
-                  preserveSelectedRowKeys: true,
-                  onChange: (keys) => onSelect(keys.map(String)),
-                  getCheckboxProps: (instance) => ({
-                    'aria-label': t('select.one', { name: instance.name }),
-                    disabled: instance.status === 'removing',
-                  }),
-                  getTitleCheckboxProps: () => ({ 'aria-label': t('select.all') }),
-                },
-              })}
-          columns={[
-            {
-              title: t('columns.name'),
-              render: (_, { id, name, description }) => (
-                <div className="instance-name">
-                  <Link to={`/instances/${id}`}>{name}</Link>
-                  {description === '' ? null : <div className="muted clip">{description}</div>}
-                </div>
-              ),
-            },
-            {
-              title: t('columns.url'),
-              render: (_, { url, transport }) => (
-                <div className="instance-url">
-                  <code className="clip">{url}</code>
-                  <div className="muted">{t(`transports.${transport}`)}</div>
-                </div>
-              ),
-            },
-            { title: t('columns.access'), render: (_, { accessMode }) => t(`modes.${accessMode}`) },
-            { title: t('columns.status'), render: (_, { status }) => <StateTag state={status} /> },
-            { title: t('columns.probe'), render: (_, instance) => <ProbeState instance={instance} /> },
-            {
-              title: t('columns.config'),
-              render: (_, { id }) => <Link to={`/instances/${id}/access`}>{t('columns.open')}</Link>,
-            },
-          ]}
-        />
-      </div>
+    <Wide label={t('title')} min="content">
+      <Table<Instance>
+        rowKey="id"
+        size="middle"
+        pagination={false}
+        dataSource={list.items}
+        {...(onSelect === null
+          ? {}
+          : {
+              rowSelection: {
+                selectedRowKeys: selected,
+                preserveSelectedRowKeys: true,
+                onChange: (keys) => onSelect(keys.map(String)),
+                getCheckboxProps: (instance) => ({
+                  'aria-label': t('select.one', { name: instance.name }),
+                  disabled: instance.status === 'removing',
+                }),
+                getTitleCheckboxProps: () => ({ 'aria-label': t('select.all') }),
+              },
+            })}
+        columns={[
+          {
+            title: t('columns.name'),
+            render: (_, { id, name, description }) => (
+              <div className="instance-name">
+                <Link to={`/instances/${id}`}>{name}</Link>
+                {description === '' ? null : <div className="muted clip">{description}</div>}
+              </div>
+            ),
+          },
+          {
+            title: t('columns.url'),
+            render: (_, { url, transport }) => (
+              <div className="instance-url">
+                <code className="clip">{url}</code>
+                <div className="muted">{t(`transports.${transport}`)}</div>
+              </div>
+            ),
+          },
+          { title: t('columns.access'), render: (_, { accessMode }) => t(`modes.${accessMode}`) },
+          { title: t('columns.status'), render: (_, { status }) => <StateTag state={status} /> },
+          { title: t('columns.probe'), render: (_, instance) => <ProbeState instance={instance} /> },
+          {
+            title: t('columns.config'),
+            render: (_, { id }) => <Link to={`/instances/${id}/access`}>{t('columns.open')}</Link>,
+          },
+        ]}
+      />
       <LoadMore list={list} />
-    </div>
+    </Wide>
   )
 }

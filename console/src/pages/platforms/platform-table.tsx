@@ -4,6 +4,7 @@ import { Link } from 'react-router'
 import type { List } from '../../api/lists.ts'
 import { LoadMore } from '../../components/load-more.tsx'
 import { Time } from '../../components/time.tsx'
+import { Wide } from '../../components/wide.tsx'
 import { CredentialState } from './credential-state.tsx'
 import { KindMark } from './kind-mark.tsx'
 import { type Platform, placeOf } from './queries.ts'
@@ -11,12 +12,11 @@ import { type Platform, placeOf } from './queries.ts'
 export function PlatformTable({ list }: { list: List<Platform> }) {
   const { t } = useTranslation('platforms')
   return (
-    <div className="panel">
+    <Wide label={t('title')} min="content">
       <Table<Platform>
         rowKey="id"
         size="middle"
         pagination={false}
-        scroll={{ x: 'max-content' }}
         dataSource={list.items}
         columns={[
           {
@@ -38,6 +38,6 @@ export function PlatformTable({ list }: { list: List<Platform> }) {
         ]}
       />
       <LoadMore list={list} />
-    </div>
+    </Wide>
   )
 }

@@ -12,6 +12,7 @@ import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useServerText } from '../../components/server-text.ts'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
+import { Wide } from '../../components/wide.tsx'
 import type { Platform } from './queries.ts'
 import { SpaceActions } from './space-actions.tsx'
 
@@ -63,7 +64,7 @@ export function Spaces({ platform }: { platform: Platform }) {
         </div>
       </div>
       {error === null ? null : <ProblemAlert error={error} />}
-      <div className="panel">
+      <Wide label={t('spaces.title')} min="content">
         {isEmpty ? (
           <EmptyState
             title={t(search === '' ? 'spaces.none' : 'spaces.noMatch')}
@@ -75,7 +76,6 @@ export function Spaces({ platform }: { platform: Platform }) {
             size="middle"
             pagination={false}
             loading={spaces.isLoading}
-            scroll={{ x: 'max-content' }}
             dataSource={spaces.items}
             columns={[
               {
@@ -114,7 +114,7 @@ export function Spaces({ platform }: { platform: Platform }) {
           />
         )}
         <LoadMore list={spaces} />
-      </div>
+      </Wide>
     </section>
   )
 }

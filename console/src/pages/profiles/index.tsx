@@ -11,6 +11,7 @@ import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
+import { Wide } from '../../components/wide.tsx'
 import { ProfileActions } from './profile-actions.tsx'
 import { ProfileForm } from './profile-form.tsx'
 import { useScheduleText } from './schedule-text.ts'
@@ -46,13 +47,12 @@ export function Page() {
       {!profiles.isLoading && profiles.items.length === 0 && profiles.error === null ? (
         <EmptyState title={t('empty.title')} text={t('empty.text')} {...(mayEdit ? { actions: make } : {})} />
       ) : (
-        <div className="panel">
+        <Wide label={t('title')} min="content">
           <Table<Profile>
             rowKey="id"
             size="middle"
             pagination={false}
             loading={profiles.isLoading}
-            scroll={{ x: 'max-content' }}
             dataSource={profiles.items}
             columns={[
               {
@@ -104,7 +104,7 @@ export function Page() {
             ]}
           />
           <LoadMore list={profiles} />
-        </div>
+        </Wide>
       )}
       {isMaking ? <ProfileForm profile={null} onClose={() => setMaking(false)} /> : null}
       {opened === undefined || !mayEdit ? null : (

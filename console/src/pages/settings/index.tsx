@@ -7,11 +7,13 @@ import { Facts } from '../../components/facts.tsx'
 import { Loading } from '../../components/loading.tsx'
 import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
-import { StateTag } from '../../components/state-tag.tsx'
+import { useServerText } from '../../components/server-text.ts'
+import { StateMark } from '../../components/state-tag.tsx'
 
 /** How this installation is set up, and whether platforms can reach its gateway. What is set by the environment is shown, not edited. */
 export function Page() {
   const { t } = useTranslation('settings')
+  const say = useServerText()
   const settings = useQuery({ queryKey: ['settings'], queryFn: () => call(api.GET('/api/v1/settings')) })
   const ready = useQuery({
     queryKey: ['readyz'],
@@ -90,10 +92,11 @@ export function Page() {
           <h2>{t('parts.title')}</h2>
           <Facts
             items={ready.data.parts.map(({ name, ready: isReady, detail }) => ({
-              label: name,
+              label: t(`parts.names.${name}`, { defaultValue: name }),
               value: (
                 <>
-                  <StateTag state={isReady ? 'enabled' : 'failed'} /> {detail}
+                  <StateMark state={isReady ? 'enabled' : 'failed'} text={t(isReady ? 'parts.works' : 'parts.fails')} />{' '}
+                  {detail === null ? null : say(detail)}
                 </>
               ),
             }))}

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../../api/client.ts'
 import { Loading } from '../../components/loading.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { Wide } from '../../components/wide.tsx'
 import { type Cell, type Choices, cellKey, EXPIRIES, type Expiry, withCell, withCellsOf } from './choices.ts'
 import { Foot } from './foot.tsx'
 import { HeadersDrawer } from './headers-drawer.tsx'
@@ -103,13 +104,12 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
         </Button>
         <span className="muted">{t('authorization.neverTokens')}</span>
       </div>
-      <div className="panel wizard-cells">
+      <Wide label={t('steps.authorization')} min={720} className="wizard-cells">
         <Table<Space>
           rowKey="id"
           size="small"
           dataSource={spaces}
           pagination={spaces.length > 50 ? { pageSize: 50, showSizeChanger: false } : false}
-          scroll={{ x: 720 }}
           columns={[
             { title: t('spaces.name'), dataIndex: 'name', width: '22%' },
             {
@@ -151,7 +151,7 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
             },
           ]}
         />
-      </div>
+      </Wide>
       {editing === null ? null : (
         <HeadersDrawer
           title={editing.title}

@@ -6,6 +6,7 @@ import { type FieldChange, FieldChanges } from '../../components/field-changes.t
 import { useRecordedError } from '../../components/recorded-error.ts'
 import { useServerText } from '../../components/server-text.ts'
 import { StateTag } from '../../components/state-tag.tsx'
+import { Wide } from '../../components/wide.tsx'
 
 type Target = Schemas['SyncTarget']
 
@@ -50,13 +51,12 @@ export function PlanTable({ targets }: { targets: Target[] }) {
           </Button>
         ))}
       </div>
-      <div className="panel">
+      <Wide label={t('steps.plan')} min={640}>
         <Table<Target>
           rowKey="id"
           size="small"
           dataSource={shown}
           pagination={shown.length > 50 ? { pageSize: 50, showSizeChanger: false } : false}
-          scroll={{ x: 640 }}
           expandable={{
             rowExpandable: (target) => changesOf(target).length > 0,
             expandedRowRender: (target) => <FieldChanges changes={changesOf(target)} />,
@@ -91,7 +91,7 @@ export function PlanTable({ targets }: { targets: Target[] }) {
             },
           ]}
         />
-      </div>
+      </Wide>
     </>
   )
 }

@@ -10,6 +10,7 @@ import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
+import { Wide } from '../../components/wide.tsx'
 
 type Sync = Schemas['Sync']
 type State = Sync['state']
@@ -67,13 +68,12 @@ export function Page() {
       {!syncs.isLoading && syncs.items.length === 0 && syncs.error === null ? (
         <EmptyState title={t('empty.title')} text={t('empty.text')} {...(mayRun ? { actions: start } : {})} />
       ) : (
-        <div className="panel">
+        <Wide label={t('title')} min="content">
           <Table<Sync>
             rowKey="id"
             size="middle"
             pagination={false}
             loading={syncs.isLoading}
-            scroll={{ x: 'max-content' }}
             dataSource={syncs.items}
             columns={[
               {
@@ -104,7 +104,7 @@ export function Page() {
             ]}
           />
           <LoadMore list={syncs} />
-        </div>
+        </Wide>
       )}
     </Frame>
   )

@@ -5,6 +5,7 @@ import { at, useList } from '../../api/lists.ts'
 import { LoadMore } from '../../components/load-more.tsx'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { useServerText } from '../../components/server-text.ts'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
 import { Wide } from '../../components/wide.tsx'
@@ -14,6 +15,7 @@ type Delivery = Schemas['WebhookDelivery']
 /** What was sent to one webhook, and how it ended. */
 export function Deliveries({ webhook, onClose }: { webhook: Schemas['Webhook']; onClose: () => void }) {
   const { t } = useTranslation('webhooks')
+  const say = useServerText()
   const deliveries = useList<Delivery>(
     ['webhooks', webhook.id, 'deliveries'],
     (cursor) =>
@@ -39,7 +41,7 @@ export function Deliveries({ webhook, onClose }: { webhook: Schemas['Webhook']; 
             { title: t('deliveries.attempts'), render: (_, { attempts }) => <span className="num">{attempts}</span> },
             {
               title: t('deliveries.answer'),
-              render: (_, { lastStatus, lastError }) => `${lastStatus ?? ''} ${lastError ?? ''}`.trim() || '–',
+              render: (_, { lastStatus, lastError }) => (lastError === null ? (lastStatus ?? '–') : say(lastError)),
             },
             { title: t('deliveries.at'), render: (_, { createdAt }) => <Time at={createdAt} /> },
           ]}

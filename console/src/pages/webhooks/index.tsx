@@ -11,6 +11,7 @@ import { LoadMore } from '../../components/load-more.tsx'
 import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useProblemToast } from '../../components/problem-text.ts'
+import { Wide } from '../../components/wide.tsx'
 import { Deliveries } from './deliveries.tsx'
 import { WebhookForm } from './webhook-form.tsx'
 
@@ -79,13 +80,12 @@ export function Page() {
       {!webhooks.isLoading && webhooks.items.length === 0 && webhooks.error === null ? (
         <EmptyState title={t('empty.title')} text={t('empty.text')} actions={make} />
       ) : (
-        <div className="panel">
+        <Wide label={t('title')} min="content">
           <Table<Webhook>
             rowKey="id"
             size="middle"
             pagination={false}
             loading={webhooks.isLoading}
-            scroll={{ x: 'max-content' }}
             dataSource={webhooks.items}
             columns={[
               { title: t('columns.name'), dataIndex: 'name' },
@@ -155,7 +155,7 @@ export function Page() {
             ]}
           />
           <LoadMore list={webhooks} />
-        </div>
+        </Wide>
       )}
       {opened?.kind === 'form' ? <WebhookForm webhook={opened.webhook} onClose={() => setOpened(null)} /> : null}
       {opened?.kind === 'deliveries' ? <Deliveries webhook={opened.webhook} onClose={() => setOpened(null)} /> : null}
