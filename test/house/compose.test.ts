@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { readConfig } from '../../src/config.ts'
+import { ENVIRONMENT_VARIABLES, readConfig } from '../../src/config.ts'
 import { TEMPORAL_VERSION } from '../../src/temporal/version.ts'
 
 type Service = {
@@ -64,6 +64,15 @@ describe('docker-compose.yml', () => {
       publicUrl: 'https://mcp.example.com',
       temporal: { address: 'temporal:7233', namespace: service('temporal').environment?.DEFAULT_NAMESPACE },
     })
+  })
+
+  it('passes every setting on that it does not decide itself: what stands in .env counts', () => {
+    const decided = /^(DATABASE_URL|TOOLFERRY_(HOST|PORT|GATEWAY_PORT|GATEWAY_URL|DATA_DIR|TEMPORAL_\w+)|TEMPORAL_\w+)$/
+    const { environment = {} } = service('gateway')
+    const lost = ENVIRONMENT_VARIABLES.filter(
+      (name) => !decided.test(name) && !(environment[name] ?? '').startsWith(`\${${name}:`),
+    )
+    expect(lost).toEqual([])
   })
 
   it('publishes nothing beyond loopback, and the Web UI cannot change anything', () => {
