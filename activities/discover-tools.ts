@@ -17,7 +17,7 @@ import { getSync, type SyncRecord } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
 import { noteRevision } from './protocol-revisions.ts'
-import { dryRunAuthorizations, headerSets, rightOf } from './space-work.ts'
+import { authorizationFor, dryRunAuthorizations, headerSets, rightOf, rightWith } from './space-work.ts'
 
 /** Every workspace may have headers of its own: a thousand of them, one after the other, would take longer than the activity may. */
 const SETS_AT_ONCE = 8
@@ -121,7 +121,8 @@ async function loadBoth(
 /** The header sets of this run's targets that may be used, by digest, without those that this run has asked already. */
 async function unseenSets(store: Store, sync: SyncRecord, instance: InstanceRecord): Promise<Map<string, HeaderSet>> {
   const targets = await listTargetsOfInstance(store, sync.id, instance.id)
-  const headersOf = await headerSets(store, targets, await dryRunAuthorizations(store, sync))
+  const authorizations = await dryRunAuthorizations(store, sync)
+  const headersOf = await headerSets(store, targets, authorizations)
   const bindings = await getBindings(
     store,
     targets.flatMap((target) => target.bindingId ?? []),
@@ -129,8 +130,9 @@ async function unseenSets(store: Store, sync: SyncRecord, instance: InstanceReco
   const bindingById = new Map(bindings.map((binding) => [binding.id, binding]))
   const sets = new Map<string, HeaderSet>()
   for (const target of targets) {
-    const binding = target.bindingId === null ? undefined : bindingById.get(target.bindingId)
-    if (binding !== undefined && rightOf({ right: binding, token: null }) !== 'granted') continue
+    const bound = target.bindingId === null ? undefined : bindingById.get(target.bindingId)
+    const right = rightWith(bound ?? { enabled: true, expiresAt: null }, authorizationFor(target, authorizations))
+    if (rightOf({ right, token: null }) !== 'granted') continue
     const headers = headersOf(target)
     const digest = headerSetDigest(store.digest, headers)
     const set = sets.get(digest) ?? { headers, targetIds: [] }

@@ -121,9 +121,14 @@ function overlay(cell: SpaceCell, given: CellAuthorization): SpaceCell {
     given.token === undefined
       ? cell.token
       : { id: '', value: given.token, proven: false, expiresAt: null, origin: 'custom', createdAt: new Date() }
-  const enabled = given.enabled ?? cell.right.enabled
-  const expiresAt = given.expiresAt === undefined ? (cell.binding?.expiresAt ?? null) : given.expiresAt
-  return { ...cell, token, right: { ...cell.right, enabled, expiresAt } }
+  return { ...cell, token, right: rightWith(cell.right, given) }
+}
+
+/** What a binding says of access, or in a dry run would say. */
+export function rightWith(right: AccessRight, given: CellAuthorization | undefined): AccessRight {
+  if (given === undefined) return right
+  const expiresAt = given.expiresAt === undefined ? right.expiresAt : given.expiresAt
+  return { ...right, enabled: given.enabled ?? right.enabled, expiresAt }
 }
 
 export function openCells(work: SpaceWork): SpaceCell[] {
@@ -202,7 +207,11 @@ function idsOf(targets: readonly CellKey[]): string[] {
   return targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
 }
 
-function authorizationFor(cell: CellKey, authorizations: readonly CellAuthorization[]): CellAuthorization | undefined {
+/** What a dry run was given for that cell. */
+export function authorizationFor(
+  cell: Pick<CellKey, 'instanceId' | 'spaceId'>,
+  authorizations: readonly CellAuthorization[],
+): CellAuthorization | undefined {
   return authorizations.find((one) => one.instanceId === cell.instanceId && one.spaceId === cell.spaceId)
 }
 

@@ -12,7 +12,7 @@ import { recordFailure } from '../../src/store/deployments.ts'
 import { updateInstance } from '../../src/store/instances.ts'
 import { allSpaces, upsertSpaces } from '../../src/store/spaces.ts'
 import { createTargets, listTargetsForSpace } from '../../src/store/sync-targets.ts'
-import { createSync } from '../../src/store/syncs.ts'
+import { type CellAuthorization, createSync } from '../../src/store/syncs.ts'
 import { rotateTokensFor } from '../../src/store/token-rotation.ts'
 import {
   activeToken,
@@ -116,11 +116,15 @@ async function prove(ids: string[]): Promise<void> {
   )
 }
 
-async function newRun(action: 'sync' | 'remove' = 'sync'): Promise<string> {
+async function newRun(
+  action: 'sync' | 'remove' = 'sync',
+  over: Partial<Parameters<typeof createSync>[1]> = {},
+): Promise<string> {
   const { sync } = await createSync(deps.store, {
     platformId,
     name: 'run',
     action,
+    ...over,
     selection: { instanceIds: [instanceId], spaceIds },
     requestedBy: 'ann',
   })
@@ -412,6 +416,34 @@ describe('an MCP server that refuses one workspace’s headers', () => {
       ['pending', null],
       ['pending', null],
     ])
+  })
+})
+
+describe('a plan with an authorization', () => {
+  const planned = (over: Partial<CellAuthorization>) =>
+    newRun('sync', { dryRun: true, authorizations: spaceIds.map((spaceId) => ({ instanceId, spaceId, ...over })) })
+  const change = (patch: Parameters<typeof updateBinding>[3]) =>
+    Promise.all(bindingIds.map((id) => updateBinding(deps.store, id, null, patch)))
+  const later = () => new Date(Date.now() + 3_600_000)
+
+  it.each<[string, Parameters<typeof updateBinding>[3], () => Partial<CellAuthorization>]>([
+    ['renews one that has expired', { expiresAt: new Date(1) }, () => ({ expiresAt: later() })],
+    ['takes the end of one away', { expiresAt: new Date(1) }, () => ({ expiresAt: null })],
+    ['enables one', { enabled: false }, () => ({ enabled: true })],
+  ])('that %s asks the MCP server for its tools', async (_what, before, given) => {
+    await change(before)
+    const syncId = await planned(given())
+    expect(await discover(syncId)).toEqual({ headerSets: 1, tools: 2 })
+    expect(await plan(syncId)).toMatchObject({ counts: { pending: 1, failed: 0 } })
+  })
+
+  it.each<[string, Partial<CellAuthorization>]>([
+    ['disables one', { enabled: false }],
+    ['ends one', { expiresAt: new Date(1) }],
+  ])('that %s does not ask it', async (_what, given) => {
+    const syncId = await planned(given)
+    expect(await discover(syncId)).toEqual({ headerSets: 0, tools: 0 })
+    expect(await plan(syncId)).toMatchObject({ counts: { skipped: 1, failed: 0 } })
   })
 })
 
