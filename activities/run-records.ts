@@ -1,7 +1,7 @@
-import { audit } from '../src/audit/events.ts'
+import { audit, TEMPORAL_ACTOR } from '../src/audit/events.ts'
 import { ToolferryError } from '../src/domain/errors.ts'
 import type { SyncState } from '../src/domain/states.ts'
-import { finalState, type TargetCounts } from '../src/domain/states.ts'
+import { finalState, isClosed, type TargetCounts } from '../src/domain/states.ts'
 import { getBindings, setBindingsEnabled } from '../src/store/bindings.ts'
 import { finishDeletions } from '../src/store/deletions.ts'
 import { dropUnchangedTargets } from '../src/store/run-targets.ts'
@@ -38,12 +38,25 @@ export async function recordState(deps: ActivityDeps, input: { syncId: string; s
     const before = await getSync(deps.store, syncId)
     // A pause or resume may have come by a signal from Temporal's own console: then it is the admin's wish from now on. Any
     // other change leaves that wish alone, whose signal may be on its way. First, so that another attempt sees the same.
-    if (state === 'paused' || before?.state === 'paused') {
-      await requestPause(deps.store, syncId, state === 'paused')
+    if (before !== null && (state === 'paused' || before.state === 'paused')) {
+      await adoptPause(deps.store, before, state === 'paused')
     }
     if (!(await updateSync(deps.store, syncId, { state }))) return
     await appendSyncEvent(deps.store, syncId, 'sync', { state })
   })
+}
+
+/** The API wrote, and audited, its pause or resume before it signalled: another wish than the store's came by hand. */
+async function adoptPause(store: Store, sync: SyncRecord, pause: boolean): Promise<void> {
+  if (isClosed(sync.state) || sync.pauseRequested === pause) return
+  // Before the wish, by which another attempt would see nothing new.
+  await auditByHand(store, sync, pause ? 'pause' : 'resume')
+  await requestPause(store, sync.id, pause)
+}
+
+/** What was done in Temporal's own console, past the API. */
+async function auditByHand(store: Store, sync: SyncRecord, action: 'pause' | 'resume' | 'cancel'): Promise<void> {
+  await audit(store, { actor: TEMPORAL_ACTOR, action, resource: 'sync', resourceId: sync.id, outcome: 'allowed' })
 }
 
 /**
@@ -133,6 +146,8 @@ export async function recordOutcome(
     if (sync.scheduled) await dropUnchangedTargets(store, sync.id)
     if (closing) {
       await appendSyncEvent(store, sync.id, 'sync', { state, counts })
+      // The API writes its wish to cancel before it asks Temporal.
+      if (input.outcome === 'cancelled' && !sync.cancelRequested) await auditByHand(store, sync, 'cancel')
       await audit(store, {
         actor: { name: sync.requestedBy, id: null },
         action: 'finish',

@@ -50,7 +50,6 @@ export type AuditAction =
   | 'resume'
   | 'cancel'
   | 'trigger'
-  | 'signal'
   | 'finish'
   | 'warn'
   | 'export'

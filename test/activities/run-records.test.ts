@@ -5,7 +5,7 @@ import { ensureBindings, getBindings, setBindingsEnabled } from '../../src/store
 import { getSpace } from '../../src/store/spaces.ts'
 import { listSyncEvents } from '../../src/store/sync-events.ts'
 import { listTargetsForSpace } from '../../src/store/sync-targets.ts'
-import { finishSync, getSync, requestPause, updateSync } from '../../src/store/syncs.ts'
+import { finishSync, getSync, requestCancel, requestPause, updateSync } from '../../src/store/syncs.ts'
 import { at, makeInstance } from '../store/fixtures.ts'
 import { type ActivityWorld, openActivityWorld } from './activity-world.ts'
 
@@ -30,18 +30,28 @@ describe('recordState', () => {
     await requestPause(store, sync.id, wished)
     await world.run(() => recordState(world.deps, { syncId: sync.id, state }))
     const changed = await getSync(store, sync.id)
-    return [changed?.state, changed?.pauseRequested]
+    const audited = (await listAudit(store, { resource: 'sync', resourceId: sync.id })).items
+    return [changed?.state, changed?.pauseRequested, audited.map(({ actor, action }) => `${actor} ${action}`)]
   }
 
-  it('a pause or resume that came by Temporal’s own console is the admin’s wish from now on', async () => {
-    expect(await recorded('running', false, 'paused')).toEqual(['paused', true])
-    expect(await recorded('paused', true, 'running')).toEqual(['running', false])
-    expect(await recorded('paused', true, 'waiting_for_credential')).toEqual(['waiting_for_credential', false])
+  it('a pause or resume that came by Temporal’s own console is the admin’s wish from now on, and audited', async () => {
+    expect(await recorded('running', false, 'paused')).toEqual(['paused', true, ['temporal pause']])
+    expect(await recorded('paused', true, 'running')).toEqual(['running', false, ['temporal resume']])
+    expect(await recorded('paused', true, 'waiting_for_credential')).toEqual([
+      'waiting_for_credential',
+      false,
+      ['temporal resume'],
+    ])
+  })
+
+  it('a pause or resume that the API had written is not audited a second time', async () => {
+    expect(await recorded('running', true, 'paused')).toEqual(['paused', true, []])
+    expect(await recorded('paused', false, 'running')).toEqual(['running', false, []])
   })
 
   it('any other change leaves a pause alone whose signal may still be on its way', async () => {
-    expect(await recorded('running', true, 'waiting_for_credential')).toEqual(['waiting_for_credential', true])
-    expect(await recorded('waiting_for_credential', true, 'running')).toEqual(['running', true])
+    expect(await recorded('running', true, 'waiting_for_credential')).toEqual(['waiting_for_credential', true, []])
+    expect(await recorded('waiting_for_credential', true, 'running')).toEqual(['running', true, []])
   })
 
   it('changes and tells nothing once the run is closed', async () => {
@@ -51,6 +61,7 @@ describe('recordState', () => {
     await world.run(() => recordState(world.deps, { syncId: sync.id, state: 'paused' }))
     expect(await getSync(store, sync.id)).toMatchObject({ state: 'succeeded', pauseRequested: false })
     expect(await listSyncEvents(store, sync.id, 0)).toEqual([])
+    expect((await listAudit(store, { resource: 'sync', resourceId: sync.id })).items).toEqual([])
   })
 })
 
@@ -153,7 +164,20 @@ describe('recordOutcome', () => {
     expect(cancelled).toMatchObject({ state: 'cancelled', counts: { total: 4, cancelled: 4 } })
     expect(await record('finished')).toEqual(cancelled)
     const audited = (await listAudit(store, { resource: 'sync', resourceId: sync.id })).items
-    expect(audited.map(({ actor, action }) => [actor, action])).toEqual([['ann', 'finish']])
+    expect(audited.filter(({ action }) => action === 'finish').map(({ actor }) => actor)).toEqual(['ann'])
+  })
+
+  it.each<['by hand in Temporal' | 'through the API', string[]]>([
+    ['by hand in Temporal', ['temporal cancel']],
+    ['through the API', []],
+  ])('of a run that was cancelled %s is audited for whoever did it', async (where, expected) => {
+    const { store } = world.deps
+    const sync = await world.newSync()
+    if (where === 'through the API') await requestCancel(store, sync.id)
+    await world.run(() => recordOutcome(world.deps, { syncId: sync.id, outcome: 'cancelled' }))
+    const audited = (await listAudit(store, { resource: 'sync', resourceId: sync.id })).items
+    const others = audited.filter(({ action }) => action !== 'finish')
+    expect(others.map(({ actor, action }) => `${actor} ${action}`)).toEqual(expected)
   })
 
   it('of a failed run ends its open targets with the reason', async () => {
