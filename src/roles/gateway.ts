@@ -51,7 +51,7 @@ async function runOneGateway(
     let origin = ''
     const metrics = new Registry()
     const part = await startGatewayPart(foundation, {
-      ownOrigins: () => [origin, config.publicUrl ?? origin],
+      ownOrigins: () => [origin, new URL(config.publicUrl ?? origin).origin],
       metrics,
       ...(member === null ? {} : { throttle: member.throttle }),
     })

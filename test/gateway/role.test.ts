@@ -11,7 +11,7 @@ import { makeDatabase } from '../store/test-store.ts'
 import { silentLogger } from '../support/logger.ts'
 import { freePort } from '../support/mcp-servers.ts'
 import type { Upstream } from './world.ts'
-import { createUpstream, ping, post } from './world.ts'
+import { codeOf, createUpstream, ping, post } from './world.ts'
 
 const ADMIN_KEY = 'k'.repeat(40)
 
@@ -34,6 +34,7 @@ beforeAll(async () => {
   const { config } = readConfig('gateway', {
     TOOLFERRY_PORT: String(await freePort()),
     TOOLFERRY_GATEWAY_STALE_SECONDS: '7',
+    TOOLFERRY_PUBLIC_URL: 'https://mcp.example.com/behind/a/path',
   })
   expect(config.gatewayStaleMs).toBe(7_000)
   origin = `http://127.0.0.1:${config.port}`
@@ -48,7 +49,9 @@ afterAll(async () => {
 
 test('the role serves calls, says that it is ready, shows metrics to API keys only, and its journal survives it', async () => {
   expect((await fetch(`${origin}/readyz`)).status).toBe(200)
-  expect((await post(`${origin}/mcp-gateway/${instanceId}/mcp`, token, ping())).status).toBe(200)
+  const fromPage = (page: string) => post(`${origin}/mcp-gateway/${instanceId}/mcp`, token, ping(), { Origin: page })
+  // A page has an origin, whatever path the public URL has.
+  expect((await fromPage('https://mcp.example.com')).status).toBe(200)
   expect((await fetch(`${origin}/metrics`)).status).toBe(401)
   expect((await fetch(`${origin}/metrics`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(401)
   const metrics = await fetch(`${origin}/metrics`, { headers: { authorization: `Bearer ${ADMIN_KEY}` } })
@@ -59,6 +62,7 @@ test('the role serves calls, says that it is ready, shows metrics to API keys on
   for (let count = 1; count < 20; count += 1) expect((await wrong()).status).toBe(401)
   const limited = await wrong()
   expect([limited.status, Number(limited.headers.get('retry-after')) > 0]).toEqual([429, true])
+  expect(codeOf(await fromPage('https://evil.example.com'))).toBe('origin_refused')
   await running.close()
   await expect(fetch(`${origin}/readyz`)).rejects.toThrow()
 
@@ -68,8 +72,11 @@ test('the role serves calls, says that it is ready, shows metrics to API keys on
     Array.from({ length: 2 }, () => ({ actor: 'anonymous (127.0.0.1)', action: 'use', outcome: 'refused' })),
   )
   const { items } = await listJournalEntries(store, { instanceId })
-  expect(items).toMatchObject([{ method: 'ping', status: 200, requestBytes: JSON.stringify(ping()).length }])
+  expect(items).toMatchObject([
+    { errorCode: 'origin_refused' },
+    { method: 'ping', status: 200, requestBytes: JSON.stringify(ping()).length },
+  ])
   const [used] = await store.db.gatewayToken.findMany({ where: { instanceId } })
-  expect(used?.lastUsedAt).toEqual(items[0]?.at)
+  expect(used?.lastUsedAt).toEqual(items[1]?.at)
   await store.close()
 })
