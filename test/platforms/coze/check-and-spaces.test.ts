@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type CheckedAddress, createEgressPolicy } from '../../../src/egress/policy.ts'
 import { type CozeWorld, never, openCozeWorld } from './world.ts'
 
 let world: CozeWorld
@@ -7,6 +8,26 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await world.close()
+})
+
+describe('the address', () => {
+  it('is judged by the egress policy at connect: a name that leads elsewhere by then gets no call and no cookie', async () => {
+    const { simulator } = world
+    const baseUrl = `http://localhost:${new URL(simulator.origin).port}`
+    const answers: CheckedAddress[] = [{ address: '127.0.0.1', family: 4 }]
+    const egress = createEgressPolicy({
+      allow: [],
+      deny: [],
+      loopbackAllowed: true,
+      ownPorts: new Set(),
+      resolve: async () => [answers.shift() ?? { address: '169.254.169.254', family: 4 }],
+    })
+    await egress.checkUrlAddresses(baseUrl)
+    const platform = world.open({ egress, settings: { baseUrl } })
+    await expect(platform.listSpaces({ signal: never() })).rejects.toMatchObject({ type: 'InvalidDesiredState' })
+    // Where the name really leads: whoever connected past the policy came here.
+    expect(simulator.calls()).toEqual([])
+  })
 })
 
 function team(enterpriseId: string) {

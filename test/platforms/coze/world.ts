@@ -4,7 +4,7 @@ import { startCozeSimulator } from '../../../demo/coze-simulator/simulator.ts'
 import type { CozeAccount, CozeSimulator } from '../../../demo/coze-simulator/simulator-types.ts'
 import type { Clock } from '../../../src/domain/clock.ts'
 import type { McpTool } from '../../../src/domain/tool.ts'
-import { createEgressPolicy } from '../../../src/egress/policy.ts'
+import { createEgressPolicy, type EgressPolicy } from '../../../src/egress/policy.ts'
 import type { CozeBudget } from '../../../src/platforms/coze/budget.ts'
 import type { CozeTimeouts } from '../../../src/platforms/coze/client.ts'
 import { type CozeSettings, createCozePlatform } from '../../../src/platforms/coze/coze-platform.ts'
@@ -37,6 +37,7 @@ type Opening = {
   settings?: Partial<CozeSettings>
   budget?: CozeBudget
   timeouts?: Partial<CozeTimeouts>
+  egress?: EgressPolicy
 }
 
 /** A coze.cn with one account, its clock steered by whoever sleeps, and an MCP server behind the gateway's public name. */
@@ -73,7 +74,7 @@ export async function openCozeWorld(options: Partial<CozeSimulatorOptions> = {})
       const platform = createCozePlatform({
         settings: { ...settings, ...over.settings },
         cookie: over.cookie ?? account.cookie,
-        egress,
+        egress: over.egress ?? egress,
         budget: over.budget ?? unlimited,
         clock: virtual(clock),
         ...(over.timeouts === undefined ? {} : { timeouts: over.timeouts }),
