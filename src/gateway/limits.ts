@@ -30,8 +30,12 @@ export type GatewayLimits = {
   drainMs: number
   /** How long the gateway serves what it knows while the store does not answer; after that it serves nobody. */
   maxStaleMs: number
+  /** Away from the store for longer, it reads everything anew: what was revoked meanwhile may have been deleted, and no change tells of it. */
+  rereadAfterMs: number
   /** One reading of the store. */
   readTimeoutMs: number
+  /** Reading everything anew. */
+  loadTimeoutMs: number
 } & BreakerLimits
 
 export const DEFAULT_LIMITS: GatewayLimits = {
@@ -50,7 +54,9 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   maxLookups: 16,
   drainMs: 8_000,
   maxStaleMs: 30_000,
+  rereadAfterMs: 30_000,
   readTimeoutMs: 10_000,
+  loadTimeoutMs: 60_000,
   breakerFailures: 5,
   breakerPauseMs: 1_000,
   breakerMaxPauseMs: 15_000,

@@ -34,7 +34,14 @@ export type SnapshotOptions = {
   logger: Logger
   limits: Pick<
     GatewayLimits,
-    'pollIntervalMs' | 'unknownTtlMs' | 'maxUnknown' | 'maxRevoked' | 'maxLookups' | 'readTimeoutMs'
+    | 'pollIntervalMs'
+    | 'unknownTtlMs'
+    | 'maxUnknown'
+    | 'maxRevoked'
+    | 'maxLookups'
+    | 'rereadAfterMs'
+    | 'readTimeoutMs'
+    | 'loadTimeoutMs'
   >
   /** Unix time in ms. */
   now: () => number
@@ -59,6 +66,8 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
   let timer: NodeJS.Timeout | null = null
   /** When the last reading that succeeded was begun: what it did not see is younger. */
   let freshAtMs = monotonicMs()
+  /** When that reading came to its end, by both clocks: of a machine that was suspended only the time of day tells. */
+  let readAt = { monotonicMs: freshAtMs, unixMs: now() }
   /** When the first commit that is not yet obeyed was told of. */
   let toldAtMs: number | null = null
   let unsubscribe: (() => void) | null = null
@@ -110,18 +119,21 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
     const beganMs = monotonicMs()
     const oldestMs = toldAtMs ?? freshAtMs
     toldAtMs = null
+    const awayMs = Math.max(beganMs - readAt.monotonicMs, now() - readAt.unixMs)
     const changes = await inTime(view.changesSince(seen), limits.readTimeoutMs)
     const isNews = changes.revision !== seen || changes.instances.length > 0 || changes.credentials.length > 0
-    // A store that went back (restored from a backup) has told us nothing that can be merged.
-    if (changes.revision < seen) replace(await inTime(view.loadAll(), limits.readTimeoutMs))
+    // A store that went back (restored from a backup) has told us nothing that can be merged, nor may one that has meanwhile
+    // deleted what was revoked.
+    const isWhole = changes.revision < seen || awayMs > limits.rereadAfterMs
+    if (isWhole) replace(await inTime(view.loadAll(), limits.loadTimeoutMs))
     else {
       merge(changes)
       seen = changes.revision
     }
     freshAtMs = beganMs
-    if (!isNews) return
-    notify()
-    options.onChanged?.(monotonicMs() - oldestMs)
+    readAt = { monotonicMs: monotonicMs(), unixMs: now() }
+    if (isNews || isWhole) notify()
+    if (isNews) options.onChanged?.(monotonicMs() - oldestMs)
   }
 
   const refreshAll = async (): Promise<void> => {
@@ -199,6 +211,7 @@ export function createSnapshot(options: SnapshotOptions): Snapshot {
       })
       freshAtMs = monotonicMs()
       replace(await view.loadAll())
+      readAt = { monotonicMs: monotonicMs(), unixMs: now() }
       notify()
       if (closed) return
       refresh()

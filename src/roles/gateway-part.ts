@@ -5,7 +5,7 @@ import type { Throttle } from '../gateway/throttle.ts'
 import { createToolHints } from '../gateway/tool-hints.ts'
 import { createGatewayView } from '../store/gateway-view.ts'
 import { createJournalSink } from '../store/journal-sink.ts'
-import { recordReplica, removeReplica } from '../store/replicas.ts'
+import { REPLICA_LIFE_MS, recordReplica, removeReplica } from '../store/replicas.ts'
 import { hintTools } from '../store/tool-hints.ts'
 import type { Foundation } from './foundation.ts'
 import type { Listening } from './http-server.ts'
@@ -33,7 +33,7 @@ export async function startGatewayPart(
     // The same for every replica of this installation, and nowhere else.
     sealingKey: Buffer.from(store.digest('gateway-session-seal'), 'hex'),
     ...options,
-    limits: { maxStaleMs: config.gatewayStaleMs },
+    limits: { maxStaleMs: config.gatewayStaleMs, rereadAfterMs: REPLICA_LIFE_MS },
   })
   let reporting: Promise<void> | null = null
   let again = false

@@ -189,6 +189,33 @@ describe('following the store', () => {
     await replica.close()
   })
 
+  it.each(['its own clock', 'the time of day, as after a suspended machine'])(
+    'reads everything anew when it was away for so long that a revoked token may be gone (by %s)',
+    async (by) => {
+      const { view } = await fresh({})
+      const instance = view.addInstance({ url: upstream.url })
+      const { token, credential } = view.addToken(instance)
+      const kept = view.addToken(instance)
+      const own = { ms: 0 }
+      const replica = await createWorld({ view, monotonicMs: () => own.ms, limits: { rereadAfterMs: 10_000 } })
+      view.broken = true
+      // Revoked, and purged: no change tells of it any more.
+      view.credentials.delete(credential.hash)
+      view.revision += 1
+      // Whoever asks again has come to an end with the last answer.
+      const { polls } = view
+      await expect.poll(() => view.polls, { timeout: 60_000 }).toBeGreaterThan(polls + 1)
+      if (by === 'its own clock') own.ms = 10_001
+      else replica.clock.nowMs += 10_001
+      expect((await post(mcpUrl(replica, instance), token, ping())).status).toBe(200)
+      view.broken = false
+      expect(await replica.gateway.waitFor(view.revision, 60_000)).toBe(true)
+      expect((await post(mcpUrl(replica, instance), token, ping())).status).toBe(401)
+      expect((await post(mcpUrl(replica, instance), kept.token, ping())).status).toBe(200)
+      await replica.close()
+    },
+  )
+
   it('answers 503 before it has begun', async () => {
     const { view } = await fresh({})
     const instance = view.addInstance({ url: upstream.url })
