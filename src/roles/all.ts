@@ -67,7 +67,7 @@ export async function runAll(
         readinessOf({
           store: askStore,
           gateway: gateway.gateway.problem,
-          temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
+          temporal: temporal.problem,
           worker: () => (worker.ready() ? null : 'the worker has not started yet'),
         }),
       metrics,

@@ -33,7 +33,7 @@ export async function runApi(
       readiness: () =>
         readinessOf({
           store: askStore,
-          temporal: () => (temporal.link() === null ? (temporal.detail() ?? 'connecting') : null),
+          temporal: temporal.problem,
         }),
       metrics: new Registry(),
     })

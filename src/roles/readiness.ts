@@ -19,14 +19,19 @@ export async function readinessOf(parts: Record<string, Problem>): Promise<Readi
 const STORE_ANSWER_MS = 2_000
 const STORE_ASKED_EVERY_MS = 1_000
 
-/** Whether the store answers, and soon. Anybody may ask for it, so all who do within a second get one answer. */
-export function storeProblem(store: Store): () => Promise<string | null> {
+/** Anybody may ask for it, so all who do within `everyMs` get one answer. */
+export function askedOnceIn(everyMs: number, ask: () => Promise<string | null>): () => Promise<string | null> {
   let asked = { atMs: Number.NEGATIVE_INFINITY, answer: Promise.resolve<string | null>(null) }
   return () => {
     const nowMs = performance.now()
-    if (nowMs - asked.atMs >= STORE_ASKED_EVERY_MS) asked = { atMs: nowMs, answer: askStore(store) }
+    if (nowMs - asked.atMs >= everyMs) asked = { atMs: nowMs, answer: ask() }
     return asked.answer
   }
+}
+
+/** Whether the store answers, and soon. */
+export function storeProblem(store: Store): () => Promise<string | null> {
+  return askedOnceIn(STORE_ASKED_EVERY_MS, () => askStore(store))
 }
 
 async function askStore(store: Store): Promise<string | null> {

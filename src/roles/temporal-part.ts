@@ -1,24 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TemporalClient } from '../temporal/connection.ts'
-import { connectClient } from '../temporal/connection.ts'
+import { connectClient, proveConnection } from '../temporal/connection.ts'
 import { registerSearchAttributes } from '../temporal/search-attributes.ts'
 import { type EmbeddedServer, startEmbeddedServer } from '../temporal/server.ts'
 import type { TemporalLink } from '../temporal/sync-runs.ts'
 import type { Foundation } from './foundation.ts'
+import { askedOnceIn } from './readiness.ts'
 
 export type TemporalPart = {
   link: () => TemporalLink | null
   /** host:port once it is known. */
   address: () => string | null
   uiUrl: () => string | null
-  /** Why there is no link yet, for /readyz. */
-  detail: () => string | null
+  /** For /readyz: why it cannot be used now; null when it answers, or did a moment ago. */
+  problem: () => Promise<string | null>
   /** Settled once there is a link. Rejects when the embedded server cannot be had at all, or with the signal. */
   connected: Promise<TemporalLink>
   close: () => Promise<void>
 }
 
 const MAX_RETRY_MS = 10_000
+const ANSWER_MS = 2_000
+const ASKED_EVERY_MS = 3_000
 
 /** Reaches Temporal: the cluster of TEMPORAL_ADDRESS, or an embedded server of this process. Keeps trying until it answers. */
 export function startTemporalPart(
@@ -85,11 +88,28 @@ export function startTemporalPart(
   // Whoever needs it awaits it; without anybody (the process ends early) it must not be an unhandled rejection.
   connected.catch(() => undefined)
 
+  const askedOften = askedOnceIn(ASKED_EVERY_MS, async () => {
+    if (client === null) return null
+    try {
+      await proveConnection(client.connection, {
+        address: address ?? '',
+        namespace: config.temporal.namespace,
+        timeoutMs: ANSWER_MS,
+      })
+      return null
+    } catch (error) {
+      return error instanceof Error ? error.message : 'Temporal does not answer'
+    }
+  })
+
   return {
     link: () => (server !== null && !server.ready() ? null : link),
     address: () => address,
     uiUrl: () => server?.uiUrl ?? config.temporal.uiUrl,
-    detail: () => (server !== null && !server.ready() ? 'the embedded Temporal server is restarting' : detail),
+    problem: async () => {
+      if (server !== null && !server.ready()) return 'the embedded Temporal server is restarting'
+      return link === null ? (detail ?? 'connecting') : await askedOften()
+    },
     connected,
     close: async () => {
       await connected.catch(() => undefined)

@@ -14,6 +14,10 @@ export type TemporalConnectOptions = {
   timeoutMs?: number
 }
 
+const CONNECT_TIMEOUT_MS = 10_000
+/** gRPC's own two minutes would be added to every outage that lasted for some. */
+const MAX_RECONNECT_PAUSE_MS = 10_000
+
 export type TemporalClient = { connection: Connection; client: Client }
 
 /**
@@ -23,23 +27,38 @@ export type TemporalClient = { connection: Connection; client: Client }
  */
 export async function connectClient(options: TemporalConnectOptions): Promise<TemporalClient> {
   const { address, namespace } = options
-  const connectTimeout = options.timeoutMs ?? 10_000
+  const connectTimeout = options.timeoutMs ?? CONNECT_TIMEOUT_MS
   const security = await securityOptions(options)
   let connection: Connection
   try {
-    connection = await Connection.connect({ address, connectTimeout, ...security })
+    connection = await Connection.connect({
+      address,
+      connectTimeout,
+      channelArgs: { 'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_PAUSE_MS },
+      ...security,
+    })
   } catch (error) {
     throw connectionError(error, options)
   }
   try {
-    await connection.withDeadline(Date.now() + connectTimeout, () =>
+    await proveConnection(connection, options)
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+  return { connection, client: new Client({ connection, namespace }) }
+}
+
+/** Describes the namespace, which the server reads from its database. Throws as connectClient does. */
+export async function proveConnection(connection: Connection, options: TemporalConnectOptions): Promise<void> {
+  const { namespace, timeoutMs = CONNECT_TIMEOUT_MS } = options
+  try {
+    await connection.withDeadline(Date.now() + timeoutMs, () =>
       connection.workflowService.describeNamespace({ namespace }),
     )
   } catch (error) {
-    await connection.close()
     throw connectionError(error, options)
   }
-  return { connection, client: new Client({ connection, namespace }) }
 }
 
 /** The worker's own connection (Core). Throws as connectClient does. The caller closes it, after the worker has ended. */
