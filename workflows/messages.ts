@@ -48,6 +48,8 @@ export type SyncInput = {
   searchAttributes: boolean
   /** Continue as new after this many history events; tests set it low. Default: when the server suggests it. */
   continueAfterEvents?: number
+  /** How many spaces that are done, and as many that failed, the next history knows; tests set it low. */
+  closedSpacesKept?: number
   /** Set by continue-as-new only. */
   carried?: Carried
 }
@@ -61,12 +63,12 @@ export type Carried = {
   discovered: boolean
   /** Nobody gave a new credential in time. */
   waitedInVain?: boolean
-  /** For the query spaceStatus. */
+  /** For the query spaceStatus: the newest ones. Of older ones it says that they are done, and the store says the rest. */
   closedSpaces: ClosedSpace[]
   disabledSpaceIds: string[]
 }
 
-/** Counts that are 0 are left out: a run of thousands of spaces carries one of these for each. */
+/** Counts that are 0 are left out: a run of thousands of spaces carries thousands of these. */
 export type ClosedSpace = { spaceId: string; counts: Partial<TargetCounts>; errorType: string | null }
 
 export type PreparedSync = {

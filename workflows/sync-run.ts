@@ -17,6 +17,9 @@ import { drainPool } from './pool.ts'
 
 const DISCOVERIES_AT_ONCE = 8
 
+/** The input of the next history has room for 2 MiB; the spaces still to come are in it, too. */
+const CLOSED_SPACES_KEPT = 2_000
+
 type SpacePhase = 'plan' | 'mint' | 'write' | 'verify'
 
 const WRITE_ROUNDS = 3
@@ -121,7 +124,7 @@ export class SyncRun {
       counts: this.counts,
       paused: this.paused,
       discovered: true,
-      closedSpaces: [...this.closedSpaces.values()],
+      closedSpaces: this.newestClosedSpaces(),
       disabledSpaceIds: [...this.disabledSpaceIds],
       ...(this.waitedInVain === this.credentialVersion ? { waitedInVain: true } : {}),
     }
@@ -187,8 +190,25 @@ export class SyncRun {
     const open = this.inFlight.get(spaceId)
     if (open !== undefined) return open
     const closed = this.closedSpaces.get(spaceId)
-    if (closed === undefined) return { spaceId, phase: 'waiting', counts: null, errorType: null }
+    if (closed === undefined) {
+      return { spaceId, phase: this.isDoneLongSince(spaceId) ? 'done' : 'waiting', counts: null, errorType: null }
+    }
     return { spaceId, phase: 'done', counts: { ...emptyCounts(), ...closed.counts }, errorType: closed.errorType }
+  }
+
+  /** In their order: the newest ones, and the newest of those that failed. */
+  private newestClosedSpaces(): ClosedSpace[] {
+    const kept = this.input.closedSpacesKept ?? CLOSED_SPACES_KEPT
+    const closed = [...this.closedSpaces.values()]
+    const newest = new Set([...closed.slice(-kept), ...closed.filter(hasFailed).slice(-kept)])
+    return closed.filter((space) => newest.has(space))
+  }
+
+  /** Whether an earlier history has walked the space, and did not carry it on. */
+  private isDoneLongSince(spaceId: string): boolean {
+    const { carried } = this.input
+    if (carried === undefined || carried.closedSpaces.length === carried.spacesDone) return false
+    return !carried.remainingSpaceIds.includes(spaceId)
   }
 
   private notYetSeen(): number {
@@ -331,6 +351,10 @@ export class SyncRun {
     const limit = this.input.continueAfterEvents
     return info.continueAsNewSuggested || (limit !== undefined && info.historyLength > limit)
   }
+}
+
+function hasFailed({ errorType }: ClosedSpace): boolean {
+  return errorType !== null
 }
 
 /** How soon a worker that went away is noticed: what its configuration says, in runs that know of it. */

@@ -6,12 +6,13 @@ import {
   pauseSignal,
   resumeSignal,
   SYNC_WORKFLOW,
+  type SyncInput,
   spaceStatusQuery,
   statusQuery,
   syncWorkflowId,
 } from '../../workflows/messages.ts'
 import type { SyncWorkflow } from '../../workflows/sync.ts'
-import { eventsOf, unfinished } from './events.ts'
+import { eventsOf, startInput, unfinished } from './events.ts'
 import { counts, createScript, gate, outcome, refuse, scriptedActivities, spaceIds } from './scripted-activities.ts'
 import { startTemporalWorld, type TemporalWorld, type TestRun } from './temporal-world.ts'
 
@@ -78,6 +79,39 @@ describe('continue as new', () => {
       counts: counts({ failed: 2 }),
       errorType: 'Forbidden',
     })
+  })
+
+  it('carries of the spaces that are done only the newest ones, and those that failed', async () => {
+    const run = await world.start(
+      'chain-many',
+      { spaceIds: spaceIds(9), concurrency: 1 },
+      { planSpace: ({ spaceId }) => (spaceId === 'space-1' ? refuse('Forbidden') : undefined) },
+      { continueAfterEvents: 25, closedSpacesKept: 2 },
+    )
+    await run.result()
+    const chain = await chainOf(run)
+    expect(chain.length).toBeGreaterThan(3)
+    const events = await eventsOf(world.temporal.client, run.handle.workflowId, chain.at(-1) ?? '')
+    const carried = startInput<SyncInput>(events)?.carried
+    const done = 9 - (carried?.remainingSpaceIds.length ?? 0)
+    expect(carried?.spacesDone).toBe(done)
+    expect(carried?.closedSpaces.map(({ spaceId }) => spaceId)).toEqual([
+      'space-1',
+      `space-${done - 1}`,
+      `space-${done}`,
+    ])
+    expect(await run.handle.query(statusQuery)).toMatchObject({
+      spacesDone: 9,
+      counts: counts({ succeeded: 16, failed: 2 }),
+    })
+    // Done long ago: without its counts, which the store has.
+    expect(await run.handle.query(spaceStatusQuery, 'space-2')).toEqual({
+      spaceId: 'space-2',
+      phase: 'done',
+      counts: null,
+      errorType: null,
+    })
+    expect(await run.handle.query(spaceStatusQuery, 'space-1')).toMatchObject({ phase: 'done', errorType: 'Forbidden' })
   })
 
   it('does not wait again for a credential that nobody gave in time', async () => {

@@ -21,6 +21,12 @@ export function activityInputs(events: readonly HistoryEvent[]): Record<string, 
   )
 }
 
+/** What the workflow was started with. */
+export function startInput<T>(events: readonly HistoryEvent[]): T | undefined {
+  const payload = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]
+  return payload === undefined ? undefined : (decode(payload) as T)
+}
+
 /** What the Web UI shows beside the activities. */
 export function summaries(events: readonly HistoryEvent[]): string[] {
   return events.flatMap((event) => {
