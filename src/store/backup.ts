@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { link, mkdtemp, rm, stat } from 'node:fs/promises'
+import { constants, createWriteStream } from 'node:fs'
+import { access, link, mkdtemp, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { pathToFileURL } from 'node:url'
@@ -29,17 +29,30 @@ export type BackupSummary = { rows: number; sizeBytes: number }
 
 /**
  * Writes all of the store, as it is at one moment, into a new file that only its owner can read. The product may go on beside it.
- * Throws ConfigError: the file exists, there is no store, its schema is not this version's, the master key is not its key.
+ * Throws ConfigError: the file exists, its folder does not or may not be written, there is no store, its schema is not this version's, the master key is not its key.
  */
 export async function writeBackup(options: StoreOptions, file: string): Promise<BackupSummary> {
   const path = resolve(file)
   if ((await stat(path).catch(() => null)) !== null) {
     throw new ConfigError(`${path} exists already. Give a new name: a backup replaces nothing.`)
   }
+  await refuseFolder(dirname(path))
   const { databaseUrl } = options.config
   return databaseUrl.startsWith('file:')
     ? await fromSqlite(options, sqlitePath(databaseUrl), path)
     : await fromMysql(options, databaseUrl, path)
+}
+
+/** Before anything is read, which may take long. */
+async function refuseFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => null)
+  if (found === null) {
+    throw new ConfigError(`There is no folder ${folder}. Make it (mkdir -p), or give a file in one that exists.`)
+  }
+  if (!found.isDirectory()) throw new ConfigError(`${folder} is no folder. Give a file in one that exists.`)
+  await access(folder, constants.W_OK).catch(() => {
+    throw new ConfigError(`This user may not write into ${folder}. Allow it, or give a file in another folder.`)
+  })
 }
 
 /** SQLite makes the consistent copy, beside the process that works on the original; the copy is what is read. */

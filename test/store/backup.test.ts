@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readModels } from '../../scripts/schema-text.ts'
+import { ConfigError } from '../../src/config.ts'
 import { newId } from '../../src/domain/ids.ts'
 import { createApiKey, createConsoleSession, findApiKey } from '../../src/store/api-keys.ts'
 import { insertAudit } from '../../src/store/audit.ts'
@@ -193,6 +194,16 @@ describe.each(ENGINES)('a backup of %s', (engine) => {
     // The run counts its events: both are of the same moment.
     expect(events.length).toBe(row?.[1].eventSeq)
     expect(written).toBeGreaterThanOrEqual(events.length)
+  })
+
+  it('says what to do when there is no folder to write into', async () => {
+    const missing = join(folder, 'missing')
+    const into = (path: string) => writeBackup(test.options, join(path, 'a.backup'))
+    await expect(into(missing)).rejects.toThrow(ConfigError)
+    await expect(into(missing)).rejects.toThrow(`There is no folder ${missing}. Make it`)
+    const file = newFile()
+    await writeFile(file, 'mine')
+    await expect(into(file)).rejects.toThrow(`${file} is no folder.`)
   })
 
   it('replaces no file, and none is left of one that failed', async () => {
