@@ -71,7 +71,9 @@ async function runOneGateway(
       if (isGatewayTarget(request.url ?? '')) part.gateway.handle(request, response)
       else health(request, response)
     }
-    const server = await listen(handle, config.host, config.gatewayPort ?? config.port, 'TOOLFERRY_PORT', {
+    const [port, setting] =
+      config.gatewayPort === null ? [config.port, 'TOOLFERRY_PORT'] : [config.gatewayPort, 'TOOLFERRY_GATEWAY_PORT']
+    const server = await listen(handle, config.host, port, setting, {
       direct: { takes: isGatewayTarget, handle: part.gateway.handle },
     })
     closers.add(() => drained(part.gateway, server, CLOSE_GRACE_MS))

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { runGateway } from '../../src/roles/gateway.ts'
@@ -79,4 +81,18 @@ test('the role serves calls, says that it is ready, shows metrics to API keys on
   const [used] = await store.db.gatewayToken.findMany({ where: { instanceId } })
   expect(used?.lastUsedAt).toEqual(items[1]?.at)
   await store.close()
+})
+
+test('a port that is taken is told with the setting that gave it', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  const port = String((taken.address() as AddressInfo).port)
+  const secrets = { ...database.options.secrets, temporalApiKey: null }
+  const signal = new AbortController().signal
+  for (const setting of ['TOOLFERRY_PORT', 'TOOLFERRY_GATEWAY_PORT']) {
+    const { config } = readConfig('gateway', { [setting]: port })
+    const started = runGateway({ ...config, ...database.options.config }, secrets, silentLogger, { signal })
+    await expect(started).rejects.toThrow(`choose another port with ${setting}.`)
+  }
+  taken.close()
 })
