@@ -42,7 +42,7 @@ export function expectNoPageErrors(page: Page): void {
   expect(pageErrors.get(page) ?? []).toEqual([])
 }
 
-/** No accessibility violation that axe calls serious or critical, on the page as it is now. */
+/** No accessibility violation that axe calls serious or critical, and no sideways scrolling, on the page as it is now. */
 export async function expectNoAxeViolations(page: Page): Promise<void> {
   // A list of choices that is open, or just closing, has no name (Ant Design's own doing): it closes first.
   await page.evaluate(`document.activeElement?.getAttribute('role') === 'combobox' && document.activeElement.blur()`)
@@ -57,6 +57,22 @@ export async function expectNoAxeViolations(page: Page): Promise<void> {
       ({ id, impact, nodes: nodes.map((node) => node.html.slice(0, 300) + ' — ' + node.failureSummary) })))`,
   )
   expect(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([])
+  await expectNoSidewaysScroll(page)
+}
+
+/** The page itself is never wider than its window: what is wide scrolls in a frame of its own. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const { excess, widest } = await page.evaluate<{ excess: number; widest: string[] }>(`(() => {
+    const width = document.documentElement.clientWidth
+    const excess = Math.max(0, document.scrollingElement.scrollWidth - width)
+    const isScrolled = (element) => element !== null && element !== document.body && element !== document.documentElement &&
+      (getComputedStyle(element).overflowX !== 'visible' || isScrolled(element.parentElement))
+    const reaches = (element) => element.getBoundingClientRect().right > width + 0.5 && !isScrolled(element.parentElement)
+    const widest = excess === 0 ? [] : [...document.body.querySelectorAll('*')].filter(reaches)
+      .map((element) => element.outerHTML.slice(0, 200)).slice(0, 5)
+    return { excess, widest }
+  })()`)
+  expect({ excess, widest }, `${page.url()} scrolls sideways`).toEqual({ excess: 0, widest: [] })
 }
 
 type Violation = { id: string; impact: string; nodes: string[] }

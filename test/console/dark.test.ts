@@ -1,14 +1,15 @@
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { expectNoAxeViolations, expectNoPageErrors, PHONE, screenshot } from './browser.ts'
+import { expectNoAxeViolations, expectNoPageErrors, expectNoSidewaysScroll, PHONE, screenshot } from './browser.ts'
 import { type ConsoleWorld, registerInstances, registerPlatforms, startConsole } from './world.ts'
 
-/** Every dialog can be read in the dark, on a phone. */
+/** Every dialog can be read in the dark, on a phone; and every page, without moving it sideways. */
 
 let world: ConsoleWorld
 let instances: Record<string, string>
 let platforms: { difyId: string; cozeId: string }
 let page: Page
+let syncId: string
 beforeAll(async () => {
   world = await startConsole()
   platforms = await registerPlatforms(world)
@@ -20,6 +21,7 @@ beforeAll(async () => {
     spaceIds: 'all',
     acceptWarnings: true,
   })
+  syncId = id
   await vi.waitFor(
     async () => expect(await world.api.must<object>(200, 'GET', `/syncs/${id}`)).toMatchObject({ state: 'succeeded' }),
     { timeout: 90_000, interval: 500 },
@@ -93,5 +95,21 @@ it('those of webhooks and keys, with their secrets', async () => {
   await form.getByRole('button', { name: 'Make the key' }).click()
   await page.getByRole('dialog', { name: 'The key of Script' }).waitFor()
   await look('', [], 'api-key-made')
+  expectNoPageErrors(page)
+}, 240_000)
+
+it('no page is wider than a phone', async () => {
+  const tabs = ['', '/tools', '/playground', '/access', '/log'].map((tab) => `/instances/${instances.memory}${tab}`)
+  const lists = ['/', '/platforms', '/instances', '/syncs', '/access', '/profiles', '/drift', '/gateway-log', '/audit']
+  const others = ['/api-keys', '/webhooks', '/settings', '/syncs/new', `/syncs/${syncId}`]
+  for (const path of [...lists, ...others, `/platforms/${platforms.difyId}`, ...tabs, '/no/such/page']) {
+    await page.goto(world.product.origin + path)
+    await page.locator('#content h1').waitFor()
+    await page.waitForLoadState('networkidle')
+    await expectNoSidewaysScroll(page)
+  }
+  // It would be seen.
+  await page.evaluate(`document.querySelector('#content h1').style.width = '600px'`)
+  await expect(expectNoSidewaysScroll(page)).rejects.toThrow('scrolls sideways')
   expectNoPageErrors(page)
 }, 240_000)
