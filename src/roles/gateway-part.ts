@@ -5,15 +5,19 @@ import type { Throttle } from '../gateway/throttle.ts'
 import { createToolHints } from '../gateway/tool-hints.ts'
 import { createGatewayView } from '../store/gateway-view.ts'
 import { createJournalSink } from '../store/journal-sink.ts'
-import { REPLICA_LIFE_MS, recordReplica, removeReplica } from '../store/replicas.ts'
+import {
+  REPLICA_BEAT_MS,
+  REPLICA_LIFE_MS,
+  recordReplica,
+  removeAllReplicas,
+  removeReplica,
+  reportDate,
+} from '../store/replicas.ts'
 import { hintTools } from '../store/tool-hints.ts'
 import type { Foundation } from './foundation.ts'
 import type { Listening } from './http-server.ts'
 
 export type GatewayPart = { gateway: Gateway; close: () => Promise<void> }
-
-/** Well under REPLICA_LIFE_MS (src/store/replicas.ts). */
-const REPLICA_BEAT_MS = 10_000
 
 /** The gateway with its journal, following the store and telling it what it has seen. */
 export async function startGatewayPart(
@@ -40,7 +44,8 @@ export async function startGatewayPart(
   const reportAll = async () => {
     while (again) {
       again = false
-      await recordReplica(store, processId, gateway.seenRevision()).catch((error: unknown) => {
+      const at = reportDate(config.gatewayStaleMs)
+      await recordReplica(store, processId, gateway.seenRevision(), at).catch((error: unknown) => {
         logger.warn({ err: error }, 'the gateway could not report what it has seen')
       })
     }
@@ -54,6 +59,7 @@ export async function startGatewayPart(
   }
   const stopReporting = gateway.onSeen(report)
   const beat = setInterval(report, REPLICA_BEAT_MS)
+  if (store.engine === 'sqlite') await removeAllReplicas(store)
   await gateway.start()
   report()
   return {

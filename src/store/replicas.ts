@@ -4,11 +4,21 @@ import type { Store } from './store.ts'
 
 /** Which revision each gateway process has seen: tells when a change is effective, and when a revoked row may go. */
 
-/** A replica that was not heard of for this long counts as gone. */
+/** A replica counts as gone this long after what its last report was dated. */
 export const REPLICA_LIFE_MS = 30_000
+/** How often a gateway reports at least. */
+export const REPLICA_BEAT_MS = 10_000
 const POLL_MS = 50
 
-/** A gateway's heartbeat. Call it after each reading that found something new, and at least every 10 s. */
+/**
+ * What a gateway's report is dated that serves what it knows for `maxStaleMs` after its last reading: ahead by as long as it
+ * may outlive its row. It may have read the store once more right before the next report, which then did not get through.
+ */
+export function reportDate(maxStaleMs: number, now: Date = new Date()): Date {
+  return new Date(now.getTime() + Math.max(0, maxStaleMs + REPLICA_BEAT_MS - REPLICA_LIFE_MS))
+}
+
+/** A gateway's heartbeat, dated by `reportDate`. Call it after each reading that found something new, and every REPLICA_BEAT_MS. */
 export async function recordReplica(
   store: Store,
   id: string,
@@ -19,6 +29,11 @@ export async function recordReplica(
     (tx) => tx.gatewayReplica.upsert({ where: { id }, create: { id, seenRevision, at }, update: { seenRevision, at } }),
     { retryUnique: true },
   )
+}
+
+/** For a store that belongs to one process, at its start: whoever reported then is dead and serves nobody. */
+export async function removeAllReplicas(store: Store): Promise<void> {
+  await store.write((tx) => tx.gatewayReplica.deleteMany())
 }
 
 /** When a gateway stops. */
