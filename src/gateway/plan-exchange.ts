@@ -77,8 +77,8 @@ function eventFilterFor({ call, instance, grant, seal, limits }: PlanInput): Eve
   const subject = subjectOf(call.credential)
   // A client that can send its token in the URL only has no other way to send it with its messages.
   const query = call.tokenInQuery && call.token !== null ? `?token=${encodeURIComponent(call.token)}` : ''
-  const rewrite = (path: string): string =>
-    `/mcp-gateway/${instance.id}/sse/${seal.seal('endpoint', instance.id, subject, path)}${query}`
+  // Relative to the stream's own URL, as the client knows it: a proxy before us may have taken a path off.
+  const rewrite = (path: string): string => `sse/${seal.seal('endpoint', instance.id, subject, path)}${query}`
   return createEventFilter({
     maxEventBytes: limits.maxInspectedBytes,
     endpoint: isSse ? { upstreamUrl: instance.url, rewrite } : null,

@@ -255,7 +255,7 @@ describe('?token=', () => {
     const [chunk] = (await once(stream, 'data')) as [Buffer]
     const endpoint = /data: (\S+)/.exec(chunk.toString())?.[1] ?? ''
     expect(endpoint).toMatch(/\?token=/)
-    expect((await post(`${world.origin}${endpoint}`, null, ping())).status).toBe(202)
+    expect((await post(new URL(endpoint, sseUrl(world, instance)).href, null, ping())).status).toBe(202)
     expect(upstream.requests.at(-1)?.target).toBe('/message?session=1')
     stream.destroy()
     upstream.answer = (_req, res) => answerJson(res, { jsonrpc: '2.0', id: 1, result: {} })

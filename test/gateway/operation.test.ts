@@ -141,8 +141,10 @@ describe('the end of the process', () => {
     }
     const stream = await openStream(sseUrl(world, instance), { headers })
     const [endpoint] = (await once(stream, 'data')) as [Buffer]
-    const [path = ''] = /\/mcp-gateway\/\S+/.exec(String(endpoint)) ?? []
-    expect((await send(world.origin + path, { headers, body: JSON.stringify(ping(9)) })).status).toBe(202)
+    const [path = ''] = /sse\/\S+/.exec(String(endpoint)) ?? []
+    expect(
+      (await send(new URL(path, sseUrl(world, instance)).href, { headers, body: JSON.stringify(ping(9)) })).status,
+    ).toBe(202)
 
     const drained = world.gateway.drain()
     const answer = `data: ${JSON.stringify(resultFor(JSON.stringify(ping(9))))}\n\n`

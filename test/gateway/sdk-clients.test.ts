@@ -1,3 +1,5 @@
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { REFERENCE_NAME, startReferenceServer } from '../../conformance/reference-server.ts'
@@ -76,6 +78,41 @@ describe.each(SDK_CLIENTS)('the %s client over %s', (generation, transport) => {
     await client.call('log')
     await expect.poll(() => client.logs.slice(1)).toEqual(['a line of debug', 'a line of info', 'a line of error'])
     await client.close()
+  })
+})
+
+/** What many put in front: it serves the gateway below `/base`, takes that off, and answers 404 to everything else. */
+async function startStrippingProxy(): Promise<{ base: string; stop: () => void }> {
+  const proxy = createServer((req, res) => {
+    const { url = '', method, headers } = req
+    if (!url.startsWith('/base/')) return void res.writeHead(404).end()
+    const onward = request(`${world.origin}${url.slice('/base'.length)}`, { method, headers }, (answer) => {
+      res.writeHead(answer.statusCode ?? 502, answer.headers)
+      res.flushHeaders()
+      answer.pipe(res)
+    })
+    onward.on('error', () => res.destroy())
+    res.on('close', () => onward.destroy())
+    req.pipe(onward)
+  })
+  await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve))
+  return {
+    base: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/base`,
+    stop: () => {
+      proxy.close()
+      proxy.closeAllConnections()
+    },
+  }
+}
+
+describe.each(['1.x', '2.x'] as const)('the %s client over HTTP+SSE', (generation) => {
+  test.each(['', '?from=a-platform'])('posts below the path of the gateway’s URL (query: “%s”)', async (query) => {
+    const { url, token } = makeCaller('sse')
+    const proxy = await startStrippingProxy()
+    const client = await connectSdkClient(generation, 'sse', `${proxy.base}${new URL(url).pathname}${query}`, token)
+    expect(await client.call('echo', { text: 'grüße' })).toBe('echo: grüße')
+    await client.close()
+    proxy.stop()
   })
 })
 
