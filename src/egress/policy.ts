@@ -23,8 +23,16 @@ export type EgressPolicyOptions = {
   loopbackAllowed: boolean
   /** Ports of our own listeners on this machine (API, gateway, Temporal, the store's database); read at every check, so the set may grow. */
   ownPorts: ReadonlySet<number>
-  /** Our own services elsewhere, as `host:port`, lower case (the store's MySQL, the Temporal frontend, our public URL); read at every check. */
+  /**
+   * Our own services elsewhere, as `host:port`, lower case, IPv6 without brackets: the Temporal frontend, the gateway's internal
+   * address. Not the store's MySQL: Dify's database may be on the same server, and MySQL speaks no HTTP.
+   */
   ownEndpoints?: ReadonlySet<string>
+  /**
+   * Where our gateway is called, by whatever proxy: no URL below their `/mcp-gateway/` is an MCP server's. Not the whole host, on
+   * which a proxy may serve others by their paths.
+   */
+  ownGatewayUrls?: readonly string[]
   resolve?: Resolver
 }
 
@@ -34,7 +42,7 @@ export type EgressPolicyOptions = {
  * | what                                                                                        | verdict |
  * | ------------------------------------------------------------------------------------------- | ------- |
  * | link-local, cloud metadata (by address or name), unspecified, multicast, broadcast, tunnels | never, not even by an allow entry |
- * | our own ports on loopback or on this machine's addresses; our own endpoints                 | never, not even by an allow entry |
+ * | our own ports on loopback or on this machine's addresses; our own endpoints and gateway URLs | never, not even by an allow entry |
  * | a deny entry names the host or the address                                                  | refused: deny wins over allow |
  * | an allow entry names the host or the address                                                | allowed |
  * | deny has `*`                                                                                | refused |
@@ -86,6 +94,7 @@ export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
       loopbackAllowed: options.loopbackAllowed,
       ownPorts: options.ownPorts,
       ownEndpoints: options.ownEndpoints ?? new Set(),
+      ownGatewayUrls: options.ownGatewayUrls ?? [],
       resolve: options.resolve ?? resolveBySystem,
     },
     null,
@@ -102,6 +111,12 @@ function policyOf(rules: Rules, only: OnlyTarget | null): EgressPolicy {
     checkUrl(url, field = 'url') {
       const parsed = parseUrl(url, field)
       policy.checkHost(parsed.hostname, portOf(parsed), field)
+      if (only === null && rules.ownGatewayUrls.some((own) => isBelowGateway(parsed, own))) {
+        throw refusal(
+          field,
+          `${parsed.host} is Toolferry's own gateway, which would call itself. Give the address of the MCP server itself.`,
+        )
+      }
       return parsed
     },
     async checkUrlAddresses(url, field = 'url') {
@@ -205,6 +220,9 @@ function refuseByDefault(rules: Rules, form: Address, shown: string): string | n
   return null
 }
 
+/** Where one address serves many names: there another name is another server. */
+const SHARED_PORTS = new Set([80, 443])
+
 /** Our own services on other machines, under whatever name they are called here. Resolved only when the port is one of theirs. */
 async function refuseOwnEndpoint(
   rules: Rules,
@@ -212,7 +230,7 @@ async function refuseOwnEndpoint(
   address: Address,
   port: number,
 ): Promise<string | null> {
-  if (only !== null) return null
+  if (only !== null || SHARED_PORTS.has(port)) return null
   for (const endpoint of rules.ownEndpoints) {
     const [host, ownPort] = splitEndpoint(endpoint)
     if (ownPort !== port) continue
@@ -222,6 +240,12 @@ async function refuseOwnEndpoint(
     }
   }
   return null
+}
+
+function isBelowGateway(url: URL, gatewayUrl: string): boolean {
+  const own = new URL(gatewayUrl)
+  const prefix = `${own.pathname.replace(/\/+$/, '')}/mcp-gateway/`
+  return nameOf(url.hostname) === nameOf(own.hostname) && portOf(url) === portOf(own) && url.pathname.startsWith(prefix)
 }
 
 function splitEndpoint(endpoint: string): [string, number] {

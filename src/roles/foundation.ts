@@ -49,11 +49,36 @@ export async function openFoundation(
 function egressOf(config: Config, ownPorts: ReadonlySet<number>): EgressPolicy {
   const { egressAllow: allow, egressDeny: deny } = config
   try {
-    return createEgressPolicy({ allow, deny, loopbackAllowed: isLoopback(config.host), ownPorts })
+    return createEgressPolicy({
+      allow,
+      deny,
+      loopbackAllowed: isLoopback(config.host),
+      ownPorts,
+      ownEndpoints: ownEndpointsOf(config),
+      ownGatewayUrls: [config.publicUrl, config.gatewayUrl].filter((url) => url !== null),
+    })
   } catch (error) {
     // It names the variable and the entry.
     throw error instanceof TypeError ? new ConfigError(error.message) : error
   }
+}
+
+/**
+ * Where Toolferry's other parts are, as the policy names them. The gateway's internal address is one where nothing else can be
+ * meant: a port of its own. On those of a web server others may be served beside it.
+ */
+function ownEndpointsOf({ temporal, gatewayUrl }: Config): Set<string> {
+  const urls = [
+    ...(temporal.address === null ? [] : [{ text: `temporal://${temporal.address}`, port: '7233' }]),
+    ...(gatewayUrl === null ? [] : [{ text: gatewayUrl, port: '' }]),
+  ]
+  return new Set(
+    urls.flatMap(({ text, port: usual }) => {
+      const url = URL.canParse(text) ? new URL(text) : null
+      const port = url === null || url.port === '' ? usual : url.port
+      return url === null || port === '' ? [] : [`${url.hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1')}:${port}`]
+    }),
+  )
 }
 
 export function isLoopback(host: string): boolean {

@@ -18,6 +18,7 @@ const policy = createEgressPolicy({
   deny: ['10.0.0.0/8'],
   loopbackAllowed: false,
   ownPorts: new Set([8080]),
+  ownGatewayUrls: ['https://mcp.test'],
 })
 const thrown = (work: () => unknown) => {
   try {
@@ -44,9 +45,15 @@ const inTheWay = (row: Partial<Neighbour>) => {
 }
 
 const SAID = [
-  ...['ftp://x', 'nonsense', 'http://127.0.0.1:3000', 'http://10.1.2.3/', 'http://169.254.169.254/', 'http://a b'].map(
-    (url) => thrown(() => policy.checkUrl(url)),
-  ),
+  ...[
+    'https://mcp.test/mcp-gateway/x/mcp',
+    'ftp://x',
+    'nonsense',
+    'http://127.0.0.1:3000',
+    'http://10.1.2.3/',
+    'http://169.254.169.254/',
+    'http://a b',
+  ].map((url) => thrown(() => policy.checkUrl(url))),
   ...['28P01', '28000', '3D000', '42P01', 'ECONNREFUSED', '25006'].map((code) => fromPostgres(code)),
   fromPostgres('42501', 'permission denied for table tenants'),
   ...['ECONNREFUSED', 'ENOTFOUND', 'ECONNRESET', 'CERT_HAS_EXPIRED'].map(

@@ -178,6 +178,39 @@ describe('our own ports', () => {
     expect(await refusedLater(own.checkedLookup('alias.example', 3307))).toBeNull()
   })
 
+  test('on the ports of web servers only their name counts: behind one address are many', async () => {
+    const own = policy({
+      ownEndpoints: new Set(['temporal.example:443']),
+      resolve: async () => [{ address: '10.0.0.7', family: 4 }],
+    })
+    expect(await refusedLater(own.checkedLookup('temporal.example', 443))).toMatch(/Toolferry itself/)
+    expect(await refusedLater(own.checkedLookup('mcp.example', 443))).toBeNull()
+  })
+
+  test('the gateway under the URL that platforms call is refused, what a proxy serves beside it is not', () => {
+    const own = policy({ ownGatewayUrls: ['https://Mcp.example/tools', 'https://bare.example:8443'] })
+    const id = '01900000-0000-7000-8000-000000000000'
+    for (const url of [
+      `https://mcp.example/tools/mcp-gateway/${id}/mcp`,
+      `https://MCP.example.:443/tools/mcp-gateway/${id}/sse?x=1`,
+      `https://bare.example:8443/a/../mcp-gateway/${id}/mcp`,
+    ]) {
+      expect(refused(() => own.checkUrl(url))).toMatch(/own gateway, which would call itself/)
+    }
+    for (const url of [
+      'https://mcp.example/weather/mcp',
+      `https://mcp.example:8443/tools/mcp-gateway/${id}/mcp`,
+      `https://another.example/mcp-gateway/${id}/mcp`,
+    ]) {
+      expect(refused(() => own.checkUrl(url))).toBeNull()
+    }
+    expect(
+      refused(() =>
+        own.forOwnGateway('https://mcp.example').checkUrl(`https://mcp.example/tools/mcp-gateway/${id}/mcp`),
+      ),
+    ).toBeNull()
+  })
+
   test('only the exception for our own gateway reaches them, and it reaches nothing else', async () => {
     const gateway = policy({ deny: ['127.0.0.0/8'], loopbackAllowed: false }).forOwnGateway(
       `http://127.0.0.1:${OWN_PORT}`,

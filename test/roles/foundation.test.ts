@@ -18,6 +18,31 @@ test('an egress rule that cannot be read is a wrong setting, and leaves no store
   await database.remove()
 })
 
+test('nothing that an admin registers may be Temporal or the gateway, wherever they are', async () => {
+  const database = await makeDatabase('sqlite')
+  const { config } = readConfig('api', {
+    TEMPORAL_ADDRESS: 'Temporal.internal',
+    TOOLFERRY_GATEWAY_URL: 'http://gateway:8080',
+    TOOLFERRY_PUBLIC_URL: 'https://mcp.test',
+  })
+  const secrets = { ...database.options.secrets, temporalApiKey: null }
+  const { signal } = new AbortController()
+  const { egress, store } = await openFoundation(
+    { ...config, ...database.options.config },
+    secrets,
+    silentLogger,
+    signal,
+  )
+  for (const url of ['http://temporal.internal:7233/', 'http://gateway:8080/x', 'https://mcp.test/mcp-gateway/x/mcp']) {
+    expect(() => egress.checkUrl(url)).toThrow(/Toolferry/)
+  }
+  for (const url of ['http://temporal.internal:8000/', 'https://mcp.test/other', 'http://gateway/']) {
+    expect(egress.checkUrl(url).href).toBe(url)
+  }
+  await store.close()
+  await database.remove()
+})
+
 test.each(['https://user:canary@mcp.test', 'https://mcp.test/?key=canary', 'https://mcp.test/#canary'])(
   '%s is no public URL, since paths are put behind it and platforms are told it',
   (url) => {

@@ -252,6 +252,7 @@ export const SERVER_TEXTS_ZH: [RegExp, string][] = [
     /^(.+) is .+; Toolferry never connects there\. .*$/,
     '$1 是 Toolferry 绝不连接的地址，请填写服务器自身的主机名或地址。',
   ],
+  [/^(\S+) is Toolferry's own gateway, .*$/, '$1 是 Toolferry 自己的网关，它会调用自己。请填写 MCP 服务器本身的地址。'],
   [
     /^port (\d+) on (\S+) belongs to Toolferry itself .*$/,
     '$2 的 $1 端口属于 Toolferry 自身，请填写目标服务器的地址。',
