@@ -44,9 +44,6 @@ export function expectNoPageErrors(page: Page): void {
 
 /** No accessibility violation that axe calls serious or critical, and no sideways scrolling, on the page as it is now. */
 export async function expectNoAxeViolations(page: Page): Promise<void> {
-  // A list of choices that is open, or just closing, has no name (Ant Design's own doing): it closes first.
-  await page.evaluate(`document.activeElement?.getAttribute('role') === 'combobox' && document.activeElement.blur()`)
-  await page.locator('.ant-select-dropdown').filter({ visible: true }).first().waitFor({ state: 'hidden' })
   // A fading or sliding part has colours and places that it will not keep.
   await page.evaluate(
     `Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations !== Infinity).map((a) => a.finished.catch(() => null)))`,

@@ -115,6 +115,51 @@ it('a frame that scrolls sideways is a stop of Tab with a name, and is none wher
   await expect.poll(() => scrolling(page)).toEqual({ wider: 0, focusable: 0, named: 0 })
 })
 
+it('a list of choices has the name of its field while it is open, whether its field has a label or only a name', async () => {
+  const page = await world.signedIn({ path: '/access' })
+  await page.getByRole('combobox', { name: 'Platform' }).first().click()
+  await expect.poll(() => page.getByRole('listbox').getAttribute('aria-label')).toBe('Platform')
+  await expectNoAxeViolations(page)
+  await page.goto(`${world.product.origin}/instances?new=1`)
+  await page.getByRole('combobox', { name: 'Access', exact: true }).click()
+  await expect.poll(() => page.getByRole('listbox').getAttribute('aria-label')).toBe('Access')
+  expectNoPageErrors(page)
+})
+
+it('what could not be read is said: the latest runs, the profile of an address, the spaces of a profile', async () => {
+  const problem = {
+    type: 'x',
+    title: 'x',
+    status: 409,
+    code: 'credential_expired',
+    hint: null,
+    errors: [],
+    requestId: 'r',
+  }
+  const refusal = { json: { ...problem, detail: 'Gone.' }, status: 409, contentType: 'application/problem+json' }
+  const page = await world.signedIn({ path: '/settings' })
+  await page.route('**/api/v1/syncs?*', (route) => route.fulfill(refusal))
+  await page.goto(world.product.origin)
+  await page.locator('.runs').getByRole('alert').waitFor()
+  expect(await page.getByText('No sync has run yet.').count()).toBe(0)
+
+  await page.goto(`${world.product.origin}/profiles/nobody-made-this`)
+  await page.getByRole('alert').getByText('This does not exist (any more)').waitFor()
+
+  const { items } = await world.api.must<{ items: { id: string; kind: string }[] }>(200, 'GET', '/platforms')
+  const made = await world.api.must<{ id: string }>(201, 'POST', '/profiles', {
+    name: 'Nightly',
+    platformId: items.find(({ kind }) => kind === 'dify')?.id,
+    selection: { instanceIds: 'all', spaceIds: 'all' },
+    acceptWarnings: true,
+  })
+  await page.route('**/spaces?*', (route) => route.fulfill(refusal))
+  await page.goto(`${world.product.origin}/profiles/${made.id}`)
+  const form = page.getByRole('dialog')
+  await form.getByRole('radio', { name: 'Chosen ones' }).last().check()
+  await form.getByText('The platform credential has expired').waitFor()
+})
+
 it('at 1280 px a space has its name on one line', async () => {
   const page = await world.signedIn({ path: '/access' })
   await page.locator('tbody .access-name').first().waitFor()

@@ -12,13 +12,13 @@ type Query = { forget: 'true' | 'false'; acceptWarnings: 'true' | 'false' }
 type Props = {
   title: string
   text: string
-  /** Answers the first removal run, when there was something on a platform. */
-  remove: (query: Query) => Promise<{ syncId: string } | null>
+  /** Answers the removal runs, one a platform, when there was something on any. */
+  remove: (query: Query) => Promise<{ syncId: string; syncs: readonly unknown[] } | null>
   onDeleted: () => void
   onClose: () => void
 }
 
-/** Deletes what may have objects on platforms: they are removed there first, by a run that is then shown. */
+/** Deletes what may have objects on platforms: they are removed there first, by runs that are then shown. */
 export function DeleteDialog({ title, text, remove, onDeleted, onClose }: Props) {
   const { t } = useTranslation()
   const navigate = useNavigate()
@@ -29,7 +29,7 @@ export function DeleteDialog({ title, text, remove, onDeleted, onClose }: Props)
     mutationFn: () => remove({ forget: flag(forget), acceptWarnings: flag(acceptWarnings) }),
     onSuccess: (run) => {
       if (run === null) onDeleted()
-      else void navigate(`/syncs/${run.syncId}`)
+      else void navigate(run.syncs.length === 1 ? `/syncs/${run.syncId}` : '/syncs')
     },
   })
   return (

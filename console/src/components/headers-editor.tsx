@@ -2,6 +2,7 @@ import { DeleteOutlined, PlusOutlined } from '@ant-design/icons'
 import { AutoComplete, Button, Input } from 'antd'
 import { useTranslation } from 'react-i18next'
 import './headers-editor.css'
+import { namedList } from './select.tsx'
 
 export type HeaderRow = { name: string; value: string }
 
@@ -23,6 +24,7 @@ export function HeadersEditor({ value = [], onChange, disabled = false }: Props)
         // biome-ignore lint/suspicious/noArrayIndexKey: rows have no other identity while they are typed.
         <div className="headers-row" key={index}>
           <AutoComplete
+            popupRender={namedList}
             disabled={disabled}
             aria-label={t('headers.name')}
             placeholder={t('headers.name')}

@@ -2,6 +2,7 @@ import { App } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { type Problem, toProblem } from '../api/problem.ts'
 import { serverText } from '../i18n/server-texts.ts'
+import { hintForPeople } from './hint.ts'
 
 export type ProblemText = {
   /** What happened, in the console's language. */
@@ -22,14 +23,21 @@ export function useProblemText(): (problem: Problem) => ProblemText {
     const known = i18n.exists(`problems:${problem.code}.title`)
     const title = known ? t(`${problem.code}.title`) : t('other.title')
     const translated = known ? t(`${problem.code}.hint`) : t('other.hint')
-    const isExact = problem.hint !== null && problem.code !== 'invalid_request'
-    const hint = i18n.language === 'en' && isExact ? problem.hint : translated
+    const exact = problem.code === 'invalid_request' ? null : hintForPeople(problem.hint)
+    const said = exact === null || i18n.language === 'en' ? exact : translatedOrNull(exact)
+    const hint = said ?? translated
     return {
       title,
       detail: problem.detail === '' || problem.detail === title ? null : serverText(problem.detail),
       hint: hint === '' ? null : hint,
     }
   }
+}
+
+/** In Chinese, when the server's hint is one that is known there. */
+function translatedOrNull(hint: string): string | null {
+  const words = serverText(hint)
+  return words === hint ? null : words
 }
 
 /** Tells of a failure in passing: for actions whose page has no place for it. */

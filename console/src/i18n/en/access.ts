@@ -17,7 +17,7 @@ export const messages = {
   cutOff: 'Cut off: every gateway refuses it now.',
   notYetCutOff: 'Stored, but not every gateway has confirmed it yet.',
   notEnforceable: 'The server is open to anonymous callers',
-  inherited: 'Defaults of the server',
+  inherited: 'Defaults',
   never: 'Never',
   noToken: 'Made by the next sync',
   reveal: 'Reveal',

@@ -17,7 +17,7 @@ export const messages = {
   cutOff: '已切断：所有网关现在都会拒绝。',
   notYetCutOff: '已保存，但尚未得到所有网关的确认。',
   notEnforceable: '该服务器允许匿名调用',
-  inherited: '服务器默认值',
+  inherited: '默认值',
   never: '永不',
   noToken: '由下一次同步生成',
   reveal: '显示',

@@ -1,10 +1,11 @@
-import { Button, Radio, Select } from 'antd'
+import { Button, Radio } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { toProblem } from '../../api/problem.ts'
 import { type HeaderRow, HeadersEditor, headerRows, headersOf } from '../../components/headers-editor.tsx'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { Select } from '../../components/select.tsx'
 import { type Binding, type BindingChange, useChangeBinding, useChangeBindings } from './queries.ts'
 import { nameOf } from './tokens.ts'
 

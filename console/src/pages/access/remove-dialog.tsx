@@ -13,7 +13,7 @@ export function RemoveDialog({ bindings, onClose }: { bindings: Binding[]; onClo
   const [acceptWarnings, setAcceptWarnings] = useState(false)
   return (
     <StartRunsDialog
-      title={t('remove.title', { count: bindings.length })}
+      title={(count) => t('remove.title', { count })}
       okText={t('remove.do')}
       danger
       bindings={bindings}

@@ -11,7 +11,8 @@ import { type StartedRun, startRuns } from './runs-of.ts'
 import './access.css'
 
 type Props = {
-  title: string
+  /** By how many authorizations are meant. */
+  title: (count: number) => string
   okText: string
   danger?: boolean
   bindings: Binding[]
@@ -45,7 +46,7 @@ export function StartRunsDialog({ title, okText, danger = false, bindings, how, 
   return (
     <Modal
       open
-      title={title}
+      title={title(left.length)}
       okText={okText}
       okButtonProps={{ danger }}
       cancelText={t(running.length === 0 ? 'common:cancel' : 'common:close')}

@@ -1,4 +1,4 @@
-import { Alert, Button, Select, Table } from 'antd'
+import { Alert, Button, Table } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useSearchParams } from 'react-router'
@@ -10,6 +10,7 @@ import { LoadMore } from '../../components/load-more.tsx'
 import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useRecordedError } from '../../components/recorded-error.ts'
+import { Select } from '../../components/select.tsx'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
 import { Wide } from '../../components/wide.tsx'
@@ -163,7 +164,7 @@ function Mend({ bindings }: { bindings: Binding[] }) {
       )}
       {meant === null ? null : (
         <StartRunsDialog
-          title={t('mendQuestion', { count: meant.length })}
+          title={(count) => t('mendQuestion', { count })}
           okText={t('mend')}
           bindings={meant}
           how={{ name: t('mendName'), acceptWarnings: true }}

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
+import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { StateTag } from '../../components/state-tag.tsx'
 import { Time } from '../../components/time.tsx'
 
@@ -13,7 +14,7 @@ const RECENT = 6
 export function Runs({ open }: { open: Sync[] }) {
   const { t } = useTranslation('overview')
   // How many are open is part of the key: whenever one begins or ends, the list is read again.
-  const { data } = useQuery({
+  const { data, error, refetch } = useQuery({
     queryKey: ['syncs', { limit: RECENT, open: open.map(({ id }) => id) }],
     queryFn: () => call(api.GET('/api/v1/syncs', { params: { query: { limit: RECENT } } })),
   })
@@ -26,7 +27,8 @@ export function Runs({ open }: { open: Sync[] }) {
         <h2>{t('runs.title')}</h2>
         <Link to="/syncs">{t('runs.all')}</Link>
       </div>
-      {runs.length === 0 ? <p className="muted">{t('runs.none')}</p> : null}
+      {error === null ? null : <ProblemAlert error={error} onRetry={() => void refetch()} />}
+      {data !== undefined && runs.length === 0 ? <p className="muted">{t('runs.none')}</p> : null}
       <ul>
         {runs.map((run) => (
           <li key={run.id}>

@@ -1,5 +1,6 @@
-import { Form, Input, InputNumber, Radio, Select } from 'antd'
+import { Form, Input, InputNumber, Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
+import { Select } from '../../components/select.tsx'
 import { GatewayField, NameField, RotationField } from './form-parts.tsx'
 
 export type DifyValues = {

@@ -1,4 +1,5 @@
-import { Button, Table } from 'antd'
+import { useQuery } from '@tanstack/react-query'
+import { Alert, Button, Table } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useNavigate, useParams } from 'react-router'
@@ -35,7 +36,14 @@ export function Page() {
     call(api.GET('/api/v1/platforms', { params: { query: { limit: 200, ...at(cursor) } } })),
   )
   const names = new Map(platforms.data?.map(({ id, name }) => [id, name]))
-  const opened = profiles.items.find(({ id }) => id === profileId)
+  // By its own: it may be on a later page of the list, or gone.
+  const opened = useQuery({
+    queryKey: ['profiles', profileId],
+    queryFn: () => call(api.GET('/api/v1/profiles/{id}', { params: { path: { id: profileId ?? '' } } })),
+    enabled: profileId !== undefined && mayEdit,
+    // Opened again it is read again: the form takes the version that it finds.
+    gcTime: 0,
+  })
   const make = (
     <Button type="primary" onClick={() => setMaking(true)}>
       {t('new')}
@@ -43,6 +51,12 @@ export function Page() {
   )
   return (
     <Frame title={t('title')} lead={t('lead')} actions={mayEdit ? make : null}>
+      {opened.error === null || opened.data !== undefined ? null : (
+        <ProblemAlert error={opened.error} onRetry={() => void opened.refetch()} />
+      )}
+      {profileId === undefined || mayEdit ? null : (
+        <Alert type="info" showIcon title={t('common:needsRole', { role: t('common:roles.operator') })} />
+      )}
       {profiles.error === null ? null : <ProblemAlert error={profiles.error} onRetry={profiles.refetch} />}
       {!profiles.isLoading && profiles.items.length === 0 && profiles.error === null ? (
         <EmptyState title={t('empty.title')} text={t('empty.text')} {...(mayEdit ? { actions: make } : {})} />
@@ -107,8 +121,8 @@ export function Page() {
         </Wide>
       )}
       {isMaking ? <ProfileForm profile={null} onClose={() => setMaking(false)} /> : null}
-      {opened === undefined || !mayEdit ? null : (
-        <ProfileForm key={opened.id} profile={opened} onClose={() => navigate('/profiles')} />
+      {profileId === undefined || !mayEdit || opened.data === undefined ? null : (
+        <ProfileForm key={profileId} profile={opened.data} onClose={() => navigate('/profiles')} />
       )}
     </Frame>
   )

@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Button, Form, Input, InputNumber, Radio, Select } from 'antd'
+import { Button, Form, Input, InputNumber, Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { at, useAll } from '../../api/lists.ts'
@@ -7,6 +7,7 @@ import { useAsOpened } from '../../components/as-opened.ts'
 import { showFieldErrors } from '../../components/form-problem.ts'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { Select } from '../../components/select.tsx'
 import { useSpaces } from '../sync-wizard/use-spaces.ts'
 import { fromForm, type ProfileValues, toForm } from './profile-values.ts'
 
@@ -116,6 +117,11 @@ export function ProfileForm({ onClose, ...props }: Props) {
               optionFilterProp="label"
               options={(spaces.data ?? []).map(({ id, name }) => ({ value: id, label: name }))}
             />
+          </Form.Item>
+        ) : null}
+        {allSpaces === false && spaces.error !== null ? (
+          <Form.Item>
+            <ProblemAlert error={spaces.error} onRetry={() => void spaces.refetch()} />
           </Form.Item>
         ) : null}
         <Form.Item name="writePolicy" label={t('form.writePolicy')}>

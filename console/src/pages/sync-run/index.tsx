@@ -40,6 +40,7 @@ export function Page() {
       {run.data === undefined ? null : <RunNotes run={run.data} />}
       {run.data === undefined ? null : <RunFacts run={run.data} />}
       {targets.error === null ? null : <ProblemAlert error={targets.error} onRetry={() => void targets.refetch()} />}
+      {targets.isLoading ? <Loading /> : null}
       {targets.data === undefined ? null : (
         <>
           <Progress targets={targets.data} only={only} onOnly={setOnly} />

@@ -3,6 +3,7 @@ import { Alert, Button } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useRole } from '../../api/session.ts'
+import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useRecordedError } from '../../components/recorded-error.ts'
 import { CredentialForm } from '../platforms/credential-form.tsx'
 import { platformQuery } from '../platforms/queries.ts'
@@ -31,6 +32,9 @@ export function WaitingForCredential({ run }: { run: Run }) {
           ) : null
         }
       />
+      {isReplacing && platform.error !== null ? (
+        <ProblemAlert error={platform.error} onRetry={() => void platform.refetch()} />
+      ) : null}
       {isReplacing && platform.data !== undefined ? (
         <CredentialForm platform={platform.data} onClose={() => setReplacing(false)} />
       ) : null}

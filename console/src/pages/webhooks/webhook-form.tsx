@@ -1,10 +1,11 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { App, Form, Input, Radio, Select } from 'antd'
+import { App, Form, Input, Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { showFieldErrors } from '../../components/form-problem.ts'
 import { Modal } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { Select } from '../../components/select.tsx'
 import { Secret } from './index.tsx'
 
 type Webhook = Schemas['Webhook']
