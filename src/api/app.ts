@@ -11,6 +11,7 @@ import { consoleFiles } from './console.ts'
 import type { Api, ApiEnv } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { registerDocs } from './docs.ts'
+import { registerGatewayCheck } from './gateway-check.ts'
 import { registerHealth } from './health.ts'
 import { registerInstanceImport } from './instance-import.ts'
 import { registerInstanceTools } from './instance-tools.ts'
@@ -81,6 +82,7 @@ export function createApi(deps: ApiDeps): Api {
   registerApiKeys(app, deps)
   registerWebhooks(app, deps)
   registerObserve(app, deps)
+  registerGatewayCheck(app, deps)
   registerAuditExport(app, deps)
   registerDocs(app, deps.facts.version)
   return app

@@ -90,6 +90,16 @@ export function refusalStatus(code: RefusalCode): number {
   return REFUSALS[code].status
 }
 
+/** Whether a body is one that sendRefusal has written, of one message. */
+export function isRefusal(body: string): boolean {
+  try {
+    const code = JSON.parse(body)?.error?.data?.code
+    return typeof code === 'string' && Object.hasOwn(REFUSALS, code)
+  } catch {
+    return false
+  }
+}
+
 export type RefusalOptions = {
   /** Replaces the code's own (an upstream's 4xx). */
   status?: number | undefined

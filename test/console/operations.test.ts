@@ -41,8 +41,29 @@ it('a token is revealed to an admin, and that it was is in the audit', async () 
   expectNoPageErrors(page)
 })
 
+it('in Chinese the settings say who answers at the gateway’s address, and ask anew', async () => {
+  const page = await world.signedIn({ path: '/audit', language: 'zh' })
+  const found = {
+    url: 'https://mcp.example.com',
+    verdict: 'other',
+    detail: 'A proxy answers there that does not reach the gateway (HTTP 502).',
+    coze: { ok: true, detail: null },
+  }
+  await page.route('**/api/v1/settings/gateway-check', (route) => route.fulfill({ json: found }))
+  await page.goto(`${world.product.origin}/settings`)
+  await page.getByText('在平台调用的地址上应答的不是网关。').waitFor()
+  await page.getByText('该地址上的代理无法连接网关（HTTP 502）。').waitFor()
+  await page.getByText('COZE 接受此地址：https 加域名。').waitFor()
+  await expectNoAxeViolations(page)
+  await page.unroute('**/api/v1/settings/gateway-check')
+  await page.getByRole('button', { name: '重新检查' }).click()
+  await page.getByText('网关在平台调用的地址上正常应答。').waitFor()
+  expectNoPageErrors(page)
+})
+
 it('the pages of an installation in Chinese on a phone', async () => {
   const page = await world.signedIn({ path: '/settings', language: 'zh', viewport: PHONE })
+  await page.getByText('网关在平台调用的地址上正常应答。').waitFor()
   await page.getByText('只有本机可以调用此地址。').waitFor()
   await screenshot(page, 'settings-zh-phone')
   await expectNoAxeViolations(page)

@@ -1,12 +1,14 @@
 import { expect, it } from 'vitest'
 import { translated } from '../../console/src/i18n/server-texts.ts'
 import { SERVER_TEXTS_ZH } from '../../console/src/i18n/server-texts-zh.ts'
+import { gatewayFailure, judgeGatewayAnswer } from '../../src/api/gateway-check.ts'
 import { ERROR_FACTS } from '../../src/domain/errors.ts'
 import { judgeHeaders } from '../../src/domain/header-rules.ts'
 import { judgeCustomToken } from '../../src/domain/token.ts'
 import { createEgressPolicy } from '../../src/egress/policy.ts'
 import { networkFailure } from '../../src/mcp/errors.ts'
 import { parseCozeCookie } from '../../src/platforms/coze/cookie.ts'
+import { checkedGatewayUrl, textRulesFor } from '../../src/platforms/coze/normalise.ts'
 import { findForeign } from '../../src/platforms/dify/conflicts.ts'
 import type { Neighbour } from '../../src/platforms/dify/database.ts'
 import { mapPostgresError } from '../../src/platforms/dify/postgres-errors.ts'
@@ -64,6 +66,9 @@ const SAID = [
     ({ reason }) => reason,
   ),
   thrown(() => parseCozeCookie('a=b')),
+  thrown(() => checkedGatewayUrl('http://gw.test', textRulesFor('https://www.coze.cn'))),
+  ...[200, 302, 502].map((status) => judgeGatewayAnswer(status, '').detail ?? ''),
+  gatewayFailure(Object.assign(new Error('x'), { code: 'ECONNREFUSED' })),
   inTheWay({ id: 'own', tenantId: 'another' }),
   inTheWay({ serverIdentifier: 'same' }),
   inTheWay({ serverUrlHash: 'same' }),

@@ -238,6 +238,14 @@ export const SERVER_TEXTS_ZH: [RegExp, string][] = [
     /^COZE cannot call the gateway: .*$/,
     'COZE 无法访问该网关。请将网关置于带域名的 https 地址之后，并填写为该平台的网关地址。',
   ],
+  // The gateway's address (src/api/gateway-check.ts)
+  [/^Something else than the gateway answers there \(HTTP (\d+)\)\.$/, '该地址上应答的不是网关（HTTP $1）。'],
+  [/^A redirect answers there \(HTTP (\d+)\), .*$/, '该地址返回重定向（HTTP $1），不会跟随。'],
+  [
+    /^A proxy answers there that does not reach the gateway \(HTTP (\d+)\)\.$/,
+    '该地址上的代理无法连接网关（HTTP $1）。',
+  ],
+  [/^The connection failed \((.+)\)\.$/, '连接失败（$1）。'],
   // Addresses (src/egress/policy.ts)
   [/^it is not a URL\. .*$/, '不是有效的 URL。'],
   [/^it starts with (\S+) and only http: and https: are called\. .*$/, '以 $1 开头，只支持 http: 和 https:。'],

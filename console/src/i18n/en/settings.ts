@@ -5,10 +5,21 @@ export const messages = {
     title: 'Gateway',
     publicUrl: 'Address that platforms call',
     ownUrl: 'Address that this installation calls itself',
-    good: 'Platforms anywhere can call this address, COZE included.',
-    plain: 'This address is plain HTTP: good inside your network, refused by COZE.',
-    plainHelp:
-      'Put a TLS proxy in front and set TOOLFERRY_PUBLIC_URL to its https address, or give the COZE platform a gateway address of its own.',
+    again: 'Check again',
+    verdicts: {
+      ours: 'The gateway answers at the address that platforms call.',
+      other: 'Something else answers at the address that platforms call.',
+      unreachable: 'This server cannot reach the address that platforms call.',
+    },
+    verdictHelp: {
+      ours: 'Asked from this server. A platform in another network may still not reach it.',
+      other:
+        'Syncs would give the platforms an address without tools. Check TOOLFERRY_PUBLIC_URL and the proxy in front.',
+      unreachable: 'That need not hold for the platforms: they may be in another network, or know the name otherwise.',
+    },
+    coze: 'COZE takes this address: https and a domain name.',
+    cozeHelp: 'COZE calls it from its own cloud, so it must be reachable from the Internet.',
+    notCoze: 'COZE does not take this address.',
     loopback: 'Only this machine can call this address.',
     loopbackHelp:
       'Set TOOLFERRY_PUBLIC_URL to an address that Dify’s containers can open, or give a platform a gateway address of its own. Until then syncs warn.',

@@ -5,9 +5,20 @@ export const messages = {
     title: '网关',
     publicUrl: '平台调用的地址',
     ownUrl: '本系统自己调用的地址',
-    good: '任何地方的平台都可以调用此地址，包括 COZE。',
-    plain: '此地址是明文 HTTP：适合内部网络，COZE 会拒绝。',
-    plainHelp: '请在前面部署 TLS 代理，并将 TOOLFERRY_PUBLIC_URL 设为其 https 地址，或为 COZE 平台单独设置网关地址。',
+    again: '重新检查',
+    verdicts: {
+      ours: '网关在平台调用的地址上正常应答。',
+      other: '在平台调用的地址上应答的不是网关。',
+      unreachable: '本服务器无法访问平台调用的地址。',
+    },
+    verdictHelp: {
+      ours: '以上由本服务器检查，其他网络中的平台仍可能无法访问。',
+      other: '同步会把一个没有工具的地址写入平台。请检查 TOOLFERRY_PUBLIC_URL 以及前面的代理。',
+      unreachable: '平台不一定受影响：它们可能在其他网络中，或以其他方式解析该域名。',
+    },
+    coze: 'COZE 接受此地址：https 加域名。',
+    cozeHelp: 'COZE 从自己的云端调用，因此该地址必须能从互联网访问。',
+    notCoze: 'COZE 不接受此地址。',
     loopback: '只有本机可以调用此地址。',
     loopbackHelp:
       '请将 TOOLFERRY_PUBLIC_URL 设为 Dify 容器可以访问的地址，或为平台单独设置网关地址。在此之前同步会给出警告。',

@@ -1,5 +1,4 @@
 import { useQuery } from '@tanstack/react-query'
-import { Alert } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { api, call } from '../../api/client.ts'
 import { Copyable } from '../../components/copyable.tsx'
@@ -9,6 +8,7 @@ import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useServerText } from '../../components/server-text.ts'
 import { StateMark } from '../../components/state-tag.tsx'
+import { GatewayCheck } from './gateway-check.tsx'
 
 /** How this installation is set up, and whether platforms can reach its gateway. What is set by the environment is shown, not edited. */
 export function Page() {
@@ -24,7 +24,6 @@ export function Page() {
     },
     refetchInterval: 10_000,
   })
-  const loopback = settings.data !== undefined && isLoopback(settings.data.publicUrl)
   return (
     <Frame title={t('title')} lead={t('lead')}>
       {settings.isLoading ? <Loading /> : null}
@@ -39,13 +38,7 @@ export function Page() {
                 { label: t('gateway.ownUrl'), value: <Copyable text={settings.data.gatewayUrl} /> },
               ]}
             />
-            {loopback ? (
-              <Alert type="warning" showIcon title={t('gateway.loopback')} description={t('gateway.loopbackHelp')} />
-            ) : settings.data.publicUrl.startsWith('http:') ? (
-              <Alert type="info" showIcon title={t('gateway.plain')} description={t('gateway.plainHelp')} />
-            ) : (
-              <Alert type="success" showIcon title={t('gateway.good')} />
-            )}
+            <GatewayCheck />
           </section>
           <section className="panel panel-body stack">
             <h2>{t('installation.title')}</h2>
@@ -105,9 +98,4 @@ export function Page() {
       )}
     </Frame>
   )
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url)
-  return hostname === 'localhost' || hostname.startsWith('127.') || hostname === '[::1]'
 }
