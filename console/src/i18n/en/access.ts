@@ -73,7 +73,7 @@ export const messages = {
   },
   config: {
     title: 'Configuration for a client of your own',
-    lead: 'For Claude, Cursor and other MCP clients. Put a token of a space, or a manual one, in the place of the mask.',
+    lead: 'For Claude, Cursor and other MCP clients. Put the token of a space in the place of the mask.',
   },
   attention: {
     still_used: 'Replaced, still used',
