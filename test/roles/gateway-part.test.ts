@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { type Foundation, openFoundation } from '../../src/roles/foundation.ts'
 import { startGatewayPart } from '../../src/roles/gateway-part.ts'
-import { recordReplica, seenByAllReplicas } from '../../src/store/replicas.ts'
+import { REPLICA_LIFE_MS, recordReplica, reportDate, seenByAllReplicas } from '../../src/store/replicas.ts'
 import { makeDatabase } from '../store/test-store.ts'
 import { silentLogger } from '../support/logger.ts'
 
@@ -48,4 +48,14 @@ test('of a store that belongs to one process it forgets at its start who died, a
     .poll(async () => (await store.db.gatewayReplica.findMany()).map(({ id }) => id), { timeout: 60_000 })
     .toEqual([processId])
   await part.close()
+})
+
+test.each([
+  [1, 30],
+  [30, 40],
+  [86_400, 86_410],
+])('that may serve for %i s without the store counts for %i s after its last report', (staleS, countsS) => {
+  const now = new Date()
+  const countsUntilMs = reportDate(staleS * 1_000, now).getTime() + REPLICA_LIFE_MS
+  expect(countsUntilMs - now.getTime()).toBe(countsS * 1_000)
 })

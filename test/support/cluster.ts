@@ -5,7 +5,7 @@ import { createApiClient } from './api-client.ts'
 import { freePort } from './mcp-servers.ts'
 import type { Product } from './product.ts'
 import { type RoleName, type RoleProcess, roleProcess } from './role-process.ts'
-import { startTcpProxy } from './tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 import { startTestTemporal, type TestTemporal } from './temporal.ts'
 
 /** The production shape: processes of every role on one MariaDB store and one Temporal server. */
@@ -15,6 +15,8 @@ export type Cluster = Product & {
   gateways: RoleProcess[]
   temporal: TestTemporal
   store: StoreDatabase
+  /** With `faultyStoreNetwork` what every role goes through to reach the store. */
+  storeNetwork: TcpProxy
   /** For a test that opens the store as the product does. */
   secrets: Pick<Secrets, 'masterKey' | 'retiredMasterKeys' | 'adminKey'>
   /** Kills every worker at once. */
@@ -34,6 +36,8 @@ export type ClusterOptions = {
   apis?: number
   workers?: number
   gateways?: number
+  /** The roles reach the store over `storeNetwork`. */
+  faultyStoreNetwork?: boolean
   env?: Record<string, string>
 }
 
@@ -52,9 +56,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const gatewayPorts = await ports(options.gateways ?? 2)
   const balancer = await startTcpProxy(...gatewayPorts.map((port) => ({ host: '127.0.0.1', port })))
   const origin = `http://127.0.0.1:${balancer.port}`
+  const storeNetwork = await startTcpProxy({ host: SERVER.host, port: SERVER.port })
   const masterKey = randomBytes(32)
+  const databaseUrl = (port: number) => `mysql://root@127.0.0.1:${port}/${database}`
   const env = {
-    DATABASE_URL: `mysql://root@127.0.0.1:3306/${database}`,
+    DATABASE_URL: options.faultyStoreNetwork === true ? databaseUrl(storeNetwork.port) : databaseUrl(SERVER.port),
     TOOLFERRY_MASTER_KEY: masterKey.toString('base64'),
     TOOLFERRY_ADMIN_KEY: adminKey,
     TOOLFERRY_PUBLIC_URL: origin,
@@ -76,7 +82,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     await Promise.all(sessions.map((one) => one.close().catch(() => undefined)))
     // A worker would wait for activities that a test has left hanging.
     await Promise.all(all.map((role) => (role.role === 'worker' ? role.kill() : role.stop())))
-    await balancer.stop()
+    await Promise.all([balancer.stop(), storeNetwork.stop()])
     await temporal.stop()
     await admin.query(`DROP DATABASE ${database}`)
     await admin.end()
@@ -104,9 +110,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     workers,
     gateways,
     temporal,
+    storeNetwork,
     secrets: { masterKey, retiredMasterKeys: [], adminKey },
     store: {
-      url: env.DATABASE_URL,
+      url: databaseUrl(SERVER.port),
       query: (sql, values) => rowsOf(admin, sql, values),
       session: async () => {
         const made = await session(database)
