@@ -10,6 +10,7 @@ import {
   saveToolSnapshot,
 } from '../src/store/instances.ts'
 import { listTargetsOfInstance } from '../src/store/run-targets.ts'
+import { authorizationFor } from '../src/store/space-defaults.ts'
 import type { Store } from '../src/store/store.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { finishOpenTargets } from '../src/store/sync-targets.ts'
@@ -17,7 +18,7 @@ import { getSync, type SyncRecord } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
 import { inActivity } from './in-activity.ts'
 import { noteRevision } from './protocol-revisions.ts'
-import { authorizationFor, dryRunAuthorizations, headerSets, rightOf, rightWith } from './space-work.ts'
+import { dryRunAuthorizations, headerSets, rightOf, rightWith } from './space-work.ts'
 
 /** Every workspace may have headers of its own: a thousand of them, one after the other, would take longer than the activity may. */
 const SETS_AT_ONCE = 8

@@ -13,6 +13,7 @@ import {
 } from '../src/store/instances.ts'
 import { getPlatform, type PlatformRecord } from '../src/store/platforms.ts'
 import { getToolSnapshots } from '../src/store/snapshot-cache.ts'
+import { authorizationFor } from '../src/store/space-defaults.ts'
 import { getSpace, type SpaceRecord } from '../src/store/spaces.ts'
 import type { Store } from '../src/store/store.ts'
 import { listTargetsForSpace, type TargetRecord } from '../src/store/sync-targets.ts'
@@ -205,14 +206,6 @@ function withoutHeaders(opened: OpenedBinding | undefined): BindingRecord | null
 
 function idsOf(targets: readonly CellKey[]): string[] {
   return targets.flatMap((target) => (target.bindingId === null ? [] : [target.bindingId]))
-}
-
-/** What a dry run was given for that cell. */
-export function authorizationFor(
-  cell: Pick<CellKey, 'instanceId' | 'spaceId'>,
-  authorizations: readonly CellAuthorization[],
-): CellAuthorization | undefined {
-  return authorizations.find((one) => one.instanceId === cell.instanceId && one.spaceId === cell.spaceId)
 }
 
 async function loadCells(

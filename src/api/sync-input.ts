@@ -2,6 +2,7 @@ import { describePrune } from '../domain/prune.ts'
 import { getInstances, type InstanceRecord } from '../store/instances.ts'
 import { judgeMirror, type MirrorRun, mirroredAway } from '../store/mirror.ts'
 import { getPlatform, type PlatformRecord } from '../store/platforms.ts'
+import { EVERY_SPACE } from '../store/space-defaults.ts'
 import { allSpaces, getSpaces } from '../store/spaces.ts'
 import type { CellAuthorization, Selection } from '../store/syncs.ts'
 import type { ApiDeps } from './deps.ts'
@@ -20,6 +21,10 @@ export type CheckedSync = {
   authorizations: CellAuthorization[]
   warnings: string[]
 }
+
+/** Written in one transaction, in which nothing else writes to SQLite. */
+const MOST_DEFAULT_CELLS = 50_000
+export const TOO_MANY_DEFAULT_CELLS = `Those of every space may stand for at most ${MOST_DEFAULT_CELLS} authorizations together. Start one run for some of the instances, then one for the others.`
 
 export async function checkSyncInput(deps: ApiDeps, input: SyncInput): Promise<CheckedSync> {
   const platform = await getPlatform(deps.store, input.platformId)
@@ -132,6 +137,10 @@ async function checkAuthorizations(
   const spaceIds = new Set(
     input.spaceIds === 'all' ? (await allSpaces(deps.store, platform.id)).map((space) => space.id) : input.spaceIds,
   )
+  const defaults = input.authorizations.filter(({ spaceId }) => spaceId === EVERY_SPACE)
+  if (defaults.length * spaceIds.size > MOST_DEFAULT_CELLS) {
+    throw invalidField('authorizations', TOO_MANY_DEFAULT_CELLS)
+  }
   const errors: FieldError[] = []
   const cells = new Set<string>()
   const sealed = await sealedPassThrough(deps.store, input.authorizations)
@@ -141,12 +150,15 @@ async function checkAuthorizations(
     const passThroughHeaders = unmaskHeaders(given.passThroughHeaders, sealed.get(cellOf(given)) ?? null, field)
     return { ...given, passThroughHeaders }
   })
-  for (const [index, { instanceId, spaceId, passThroughHeaders }] of authorizations.entries()) {
+  for (const [index, { instanceId, spaceId, token, passThroughHeaders }] of authorizations.entries()) {
     const at = `authorizations[${index}]`
     const cell = cellOf({ instanceId, spaceId })
     if (!instanceIds.has(instanceId))
       errors.push({ field: `${at}.instanceId`, message: 'This instance is not in the selection.' })
-    if (!spaceIds.has(spaceId)) errors.push({ field: `${at}.spaceId`, message: 'This space is not in the selection.' })
+    if (spaceId !== EVERY_SPACE && !spaceIds.has(spaceId))
+      errors.push({ field: `${at}.spaceId`, message: 'This space is not in the selection.' })
+    if (spaceId === EVERY_SPACE && token !== undefined)
+      errors.push({ field: `${at}.token`, message: 'A token belongs to one space: name the space, or leave it out.' })
     if (cells.has(cell)) errors.push({ field: at, message: 'This instance and space have an authorization already.' })
     cells.add(cell)
     if (passThroughHeaders) errors.push(...headerErrors(passThroughHeaders, `${at}.passThroughHeaders`))

@@ -19,13 +19,13 @@ import {
 const authorizationInput = z
   .strictObject({
     instanceId: idSchema,
-    spaceId: idSchema,
-    token: z
-      .string()
-      .min(1)
-      .max(4000)
-      .optional()
-      .openapi({ description: 'Your own gateway token; write-only. Default: one is made.' }),
+    spaceId: idSchema.openapi({
+      description:
+        'One of the selected spaces, or "all": this instance’s default for every selected space that no other authorization names. One that names a space stands there alone; what it leaves out stays as it is.',
+    }),
+    token: z.string().min(1).max(4000).optional().openapi({
+      description: 'Your own gateway token; write-only. Default: one is made. Never for "all": it belongs to one cell.',
+    }),
     expiresAt: timestamp.nullable().optional(),
     expiresIn: z.enum(EXPIRY_PRESETS).optional(),
     passThroughHeaders: headersInput.nullable().optional().openapi({ description: 'Null: the instance’s defaults.' }),

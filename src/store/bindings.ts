@@ -6,6 +6,7 @@ import { insertRowsIn } from './insert-rows.ts'
 import { type Headers, openInstanceColumn } from './instances.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
+import { updateEachIn } from './update-each.ts'
 
 /** What the admin decides for one instance in one space. Lists with names and states are in binding-views.ts. */
 
@@ -186,6 +187,34 @@ export async function updateBindingIn(
   if (row === null) throw new NotFoundError('The binding')
   if (changed.count === 0) throw new StaleWriteError('The binding', row.rowVersion)
   return toBinding(row)
+}
+
+/** The same change to many bindings, whatever their row versions, in few statements. */
+export async function updateBindingsIn(
+  store: Store,
+  tx: Tx,
+  revision: number,
+  ids: readonly string[],
+  patch: Pick<BindingPatch, 'enabled' | 'expiresAt' | 'passThroughHeaders'>,
+): Promise<void> {
+  const { enabled, expiresAt, passThroughHeaders } = patch
+  for (const chunk of chunksOf(ids)) {
+    await tx.binding.updateMany({
+      where: { id: { in: chunk } },
+      data: {
+        ...(enabled === undefined ? {} : { enabled }),
+        ...(expiresAt === undefined ? {} : { expiresAt }),
+        ...(passThroughHeaders === null ? { sealedPassThrough: null } : {}),
+        rowVersion: { increment: 1 },
+        revision,
+        updatedAt: new Date(),
+      },
+    })
+    if (passThroughHeaders == null) continue
+    // Sealed for its own row.
+    const rows = chunk.map((id) => ({ key: id, values: { sealedPassThrough: seal(store, id, passThroughHeaders) } }))
+    await updateEachIn(tx, { name: 'Binding', key: 'id' }, rows)
+  }
 }
 
 /** How many of an instance's bindings and manual tokens have pass-through headers of their own, which nobody can read back. */

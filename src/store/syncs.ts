@@ -16,6 +16,7 @@ import { findIdempotentSync, type Idempotency, rememberIdempotentSync } from './
 import type { Headers } from './instances.ts'
 import { bumpRevision } from './revision.ts'
 import { tellOfEnd, tellOfWaiting } from './run-notices.ts'
+import { applySpaceDefaults, EVERY_SPACE, type SpaceDefault, spaceDefaults } from './space-defaults.ts'
 import type { Store } from './store.ts'
 import { setCustomTokenIn } from './tokens.ts'
 import { isUniqueViolation } from './transaction.ts'
@@ -41,7 +42,7 @@ export type Rotation = {
   graceSeconds?: number
 }
 
-/** What the admin decides for one cell while starting a run. Absent: unchanged. */
+/** What the admin decides for one cell, or (space "all", and then no token) for an instance's others. Absent: unchanged. */
 export type CellAuthorization = Cell & {
   token?: string
   expiresAt?: Date | null
@@ -117,7 +118,8 @@ export async function createSync(
   idempotency: Idempotency | null = null,
 ): Promise<{ sync: SyncRecord; created: boolean }> {
   try {
-    return await store.write((tx) => createSyncIn(store, tx, input, idempotency))
+    const defaults = await spaceDefaults(store, input)
+    return await store.write((tx) => createSyncIn(store, tx, input, idempotency, defaults))
   } catch (error) {
     if (!isUniqueViolation(error)) throw error
     // Another process was faster with this key or workflow; else it is a token that somebody took meanwhile.
@@ -304,12 +306,13 @@ export async function countSyncs(store: Store): Promise<Partial<Record<SyncState
   return Object.fromEntries(groups.map((group) => [group.state, group._count._all]))
 }
 
-/** As createSync, inside a transaction. */
+/** As createSync, inside a transaction. `defaults`: what its authorizations of every space stand for. */
 export async function createSyncIn(
   store: Store,
   tx: Tx,
   input: NewSync,
   idempotency: Idempotency | null,
+  defaults: readonly SpaceDefault[] = [],
 ): Promise<{ sync: SyncRecord; created: boolean }> {
   const earlier = await findEarlier(tx, input.workflowId ?? null, idempotency)
   if (earlier !== null) return { sync: toSync(earlier), created: false }
@@ -317,7 +320,9 @@ export async function createSyncIn(
   const authorizations = input.authorizations ?? []
   const dryRun = input.dryRun ?? false
   const graceSeconds = input.selection.rotate?.graceSeconds ?? null
-  if (!dryRun && authorizations.length > 0) await applyAuthorizations(store, tx, authorizations, { graceSeconds })
+  const named = authorizations.filter(({ spaceId }) => spaceId !== EVERY_SPACE)
+  if (!dryRun && named.length > 0) await applyAuthorizations(store, tx, named, { graceSeconds })
+  await applySpaceDefaults(store, tx, defaults)
   const row = await tx.sync.create({
     data: {
       id,

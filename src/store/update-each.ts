@@ -3,7 +3,7 @@ import { chunksOf } from './columns.ts'
 
 export type Value = string | number | boolean | Date | null
 
-type Table = { name: 'Deployment'; key: 'bindingId' } | { name: 'SyncTarget'; key: 'id' }
+type Table = { name: 'Deployment'; key: 'bindingId' } | { name: 'SyncTarget' | 'Binding'; key: 'id' }
 
 /** Rows a statement: each is looked for in the list of all of them, so this is not to be large. */
 const ROWS_AT_ONCE = 50

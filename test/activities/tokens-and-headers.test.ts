@@ -430,6 +430,7 @@ describe('a plan with an authorization', () => {
     ['renews one that has expired', { expiresAt: new Date(1) }, () => ({ expiresAt: later() })],
     ['takes the end of one away', { expiresAt: new Date(1) }, () => ({ expiresAt: null })],
     ['enables one', { enabled: false }, () => ({ enabled: true })],
+    ['enables every one', { enabled: false }, () => ({ spaceId: 'all', enabled: true })],
   ])('that %s asks the MCP server for its tools', async (_what, before, given) => {
     await change(before)
     const syncId = await planned(given())
@@ -439,6 +440,7 @@ describe('a plan with an authorization', () => {
 
   it.each<[string, Partial<CellAuthorization>]>([
     ['disables one', { enabled: false }],
+    ['disables every one', { spaceId: 'all', enabled: false }],
     ['ends one', { expiresAt: new Date(1) }],
   ])('that %s does not ask it', async (_what, given) => {
     const syncId = await planned(given)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { MASK } from '../../src/api/schemas.ts'
+import { findBindings, openBindings } from '../../src/store/bindings.ts'
 import { updateInstance } from '../../src/store/instances.ts'
 import { upsertSpaces } from '../../src/store/spaces.ts'
 import { createTargets, finishTarget, listTargets } from '../../src/store/sync-targets.ts'
@@ -211,6 +212,106 @@ describe('authorizations', () => {
     const answer = await start({ authorizations: make() })
     expect([answer.status, answer.json.code, fieldsOf(answer)]).toEqual([status, code, fields])
     expect((await api.call('GET', `/api/v1/syncs?platformId=${platformId}`)).json.items).toEqual([])
+  })
+
+  describe('of every space', () => {
+    type Bound = { expiresAt: string | null; passThroughHeaders: object | null; enabled: boolean; token: object | null }
+    const bound = async (instance: number, space: number): Promise<Bound | undefined> => {
+      const cell = `spaceId=${at(spaceIds, space)}&instanceId=${at(instanceIds, instance)}`
+      return (await api.call('GET', `/api/v1/bindings?${cell}`)).json.items[0]
+    }
+    const all = () => ({ ...cell, spaceId: 'all' })
+
+    it('are the default of one instance; the one that names a space stands there alone', async () => {
+      const passThroughHeaders = { 'X-Tenant': 'blue' }
+      const answer = await start({
+        spaceIds: 'all',
+        authorizations: [
+          { ...cell, token: `${TOKEN}-named` },
+          { ...all(), expiresIn: '30d', passThroughHeaders, enabled: false },
+        ],
+      })
+      expect(answer.status).toBe(202)
+      expect(await bound(0, 0)).toMatchObject({
+        expiresAt: null,
+        passThroughHeaders: null,
+        enabled: true,
+        token: { origin: 'custom' },
+      })
+      expect(await bound(0, 1)).toMatchObject({
+        expiresAt: expect.any(String),
+        passThroughHeaders: { 'X-Tenant': expect.any(String) },
+        enabled: false,
+        token: null,
+      })
+      for (const space of [0, 1]) {
+        expect((await bound(1, space))?.expiresAt ?? null).toBeNull()
+        expect((await bound(1, space))?.passThroughHeaders ?? null).toBeNull()
+      }
+      const [binding] = await findBindings(api.store, [{ ...cell, spaceId: at(spaceIds, 1) }])
+      const opened = await openBindings(api.store, [binding?.id ?? ''])
+      expect(opened.get(binding?.id ?? '')?.ownPassThrough).toEqual(passThroughHeaders)
+    })
+
+    it('of a dry run are applied to what its plan named, with it', async () => {
+      const dry = await start({ dryRun: true, spaceIds: 'all', authorizations: [{ ...all(), expiresIn: '7d' }] })
+      expect((await bound(0, 1))?.expiresAt ?? null).toBeNull()
+      expect(await openAuthorizations(api.store, dry.json.id)).toHaveLength(1)
+      await createTargets(api.store, dry.json.id, [{ ...cell, spaceId: at(spaceIds, 1), bindingId: null }])
+      await finishSync(api.store, dry.json.id, { state: 'planned' })
+      expect((await api.call('POST', `/api/v1/syncs/${dry.json.id}/apply`, { role: 'operator' })).status).toBe(202)
+      expect((await bound(0, 1))?.expiresAt).toEqual(expect.any(String))
+      expect((await bound(0, 0))?.expiresAt ?? null).toBeNull()
+    })
+
+    it('take a masked value from the instance, and never a token', async () => {
+      await updateInstance(api.store, cell.instanceId, null, { defaultPassThrough: { 'X-Tenant': 'green' } })
+      expect((await start({ authorizations: [{ ...all(), passThroughHeaders: { 'X-Tenant': MASK } }] })).status).toBe(
+        202,
+      )
+      const bindings = await findBindings(
+        api.store,
+        spaceIds.map((spaceId) => ({ ...cell, spaceId })),
+      )
+      const opened = await openBindings(
+        api.store,
+        bindings.map(({ id }) => id),
+      )
+      expect([...opened.values()].map(({ ownPassThrough }) => ownPassThrough)).toEqual([
+        { 'X-Tenant': 'green' },
+        { 'X-Tenant': 'green' },
+      ])
+
+      const refused = await start({ authorizations: [{ ...all(), token: `${TOKEN}-all` }] })
+      expect([refused.status, fieldsOf(refused)]).toEqual([422, ['authorizations[0].token']])
+      expect(refused.text).not.toContain(TOKEN)
+      expect(fieldsOf(await start({ authorizations: [all(), all()] }))).toEqual(['authorizations[1]'])
+      expect(fieldsOf(await start({ authorizations: [{ ...all(), instanceId: 'outside' }] }))).toEqual([
+        'authorizations[0].instanceId',
+      ])
+    })
+
+    it('stand for more cells than could be named in one body', async () => {
+      const big = await makeWorld(api.store, { spaces: 1_000, instances: 51 })
+      const instances = big.instances.map(({ id }) => id)
+      const startBig = (count: number) =>
+        start({
+          platformId: big.platform.id,
+          instanceIds: instances,
+          spaceIds: 'all',
+          authorizations: instances.slice(0, count).map((instanceId) => ({
+            instanceId,
+            spaceId: 'all',
+            expiresIn: '30d',
+            passThroughHeaders: { 'X-Tenant': 'blue' },
+          })),
+        })
+      expect((await startBig(6)).status).toBe(202)
+      const where = { instanceId: { in: instances }, expiresAt: { not: null }, sealedPassThrough: { not: null } }
+      expect(await api.store.db.binding.count({ where })).toBe(6_000)
+      const refused = await startBig(51)
+      expect([refused.status, fieldsOf(refused)]).toEqual([422, ['authorizations']])
+    })
   })
 
   it('have no place in a removal', async () => {

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { translated } from '../../console/src/i18n/server-texts.ts'
 import { SERVER_TEXTS_ZH } from '../../console/src/i18n/server-texts-zh.ts'
 import { gatewayFailure, judgeGatewayAnswer } from '../../src/api/gateway-check.ts'
+import { TOO_MANY_DEFAULT_CELLS } from '../../src/api/sync-input.ts'
 import { ERROR_FACTS } from '../../src/domain/errors.ts'
 import { judgeHeaders } from '../../src/domain/header-rules.ts'
 import { judgeCustomToken } from '../../src/domain/token.ts'
@@ -69,6 +70,7 @@ const SAID = [
   thrown(() => checkedGatewayUrl('http://gw.test', textRulesFor('https://www.coze.cn'))),
   ...[200, 302, 502].map((status) => judgeGatewayAnswer(status, '').detail ?? ''),
   gatewayFailure(Object.assign(new Error('x'), { code: 'ECONNREFUSED' })),
+  TOO_MANY_DEFAULT_CELLS,
   inTheWay({ id: 'own', tenantId: 'another' }),
   inTheWay({ serverIdentifier: 'same' }),
   inTheWay({ serverUrlHash: 'same' }),

@@ -40,6 +40,11 @@ export const SERVER_TEXTS_ZH: [RegExp, string][] = [
     /^The platform will be told to call (\S+), which is this machine only: .*$/,
     '平台将被告知调用 $1，而它只是本机地址：仅对运行在本机上的平台有效。请将 TOOLFERRY_PUBLIC_URL 或该平台的网关地址设为平台能够访问的地址。',
   ],
+  // Defaults of every space (src/api/sync-input.ts)
+  [
+    /^Those of every space may stand for at most (\d+) authorizations together\. .*$/,
+    '“所有空间”的设置合计最多对应 $1 个授权。请先为一部分服务器启动运行，再为其余的启动。',
+  ],
   // What a plan notes of a target (src/domain/plan.ts)
   [/^The binding is disabled; .*$/, '该授权已禁用，平台上的对象保持不变。'],
   [/^The binding has expired; .*$/, '该授权已过期，平台上的对象保持不变。'],
