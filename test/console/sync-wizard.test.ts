@@ -158,6 +158,56 @@ it('an address that names what is not there (any more): it is said, and only wha
   expectNoPageErrors(page)
 }, 240_000)
 
+it('what is set for all spaces is sent once for each server, a space that decides for itself says so, and no token is copied', async () => {
+  const { items } = await world.api.must<{ items: { id: string; name: string }[] }>(
+    200,
+    'GET',
+    `/platforms/${platforms.difyId}/spaces?refresh=true`,
+  )
+  const [first, second] = items
+  const page = await world.signedIn({
+    path: `/syncs/new?instances=${instances.memory},${instances.everything}&platform=${platforms.difyId}`,
+  })
+  await page.getByRole('button', { name: 'Next' }).click()
+  await page.getByRole('radio', { name: /^Every space/ }).check()
+  await page.getByRole('button', { name: 'Next' }).click()
+
+  await page.getByRole('tab', { name: 'memory' }).click()
+  await page.getByRole('combobox', { name: `Gateway token of ${first?.name}` }).click()
+  await page.getByTitle('Your own', { exact: true }).click()
+  await page.getByLabel(`Your token for ${first?.name}`).fill(`${OWN_TOKEN}-once`)
+  await page.getByRole('combobox', { name: 'Validity for all spaces' }).click()
+  await page.getByTitle('30 days', { exact: true }).last().click()
+  await page.getByRole('button', { name: 'Set for all spaces' }).click()
+  await page.getByRole('button', { name: 'Headers for all spaces' }).click()
+  await page.getByRole('button', { name: 'Add a header' }).click()
+  await page.getByLabel('Header', { exact: true }).fill('X-Tenant')
+  await page.getByLabel('Value', { exact: true }).fill('green')
+  await page.getByRole('button', { name: 'Take over' }).click()
+  await expect.poll(() => page.getByRole('button', { name: /^X-Tenant, / }).count()).toBe(items.length)
+  await page.getByRole('combobox', { name: `How long ${second?.name} may call` }).click()
+  await page.getByTitle('As it is (new: never)', { exact: true }).last().click()
+  await expectNoAxeViolations(page)
+
+  const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/api/v1/syncs'))
+  await page.getByRole('button', { name: 'Next' }).click()
+  const request = await sent
+  const [instanceId, passThroughHeaders] = [instances.memory, { 'X-Tenant': 'green' }]
+  expect(request.postDataJSON()).toMatchObject({
+    spaceIds: 'all',
+    authorizations: [
+      { instanceId, spaceId: 'all', expiresIn: '30d', passThroughHeaders },
+      { instanceId, spaceId: first?.id, token: `${OWN_TOKEN}-once`, expiresIn: '30d', passThroughHeaders },
+      { instanceId, spaceId: second?.id, passThroughHeaders },
+    ],
+  })
+  expect(request.postData()?.split(`${OWN_TOKEN}-once`)).toHaveLength(2)
+  expect(request.postDataJSON().authorizations[2]).not.toHaveProperty('expiresIn')
+  expect((await request.response())?.status()).toBe(202)
+  await page.getByRole('button', { name: /^(Start the sync|Run it all the same)$/ }).waitFor({ timeout: 60_000 })
+  expectNoPageErrors(page)
+}, 240_000)
+
 it('a viewer sees the wizard and is told what it needs; the server refuses', async () => {
   const { key } = await world.api.must<{ key: string }>(201, 'POST', '/api-keys', { name: 'viewer', role: 'viewer' })
   const page = await world.signedIn({ path: '/syncs/new', apiKey: key })

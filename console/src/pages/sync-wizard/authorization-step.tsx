@@ -7,7 +7,19 @@ import { Loading } from '../../components/loading.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { Select } from '../../components/select.tsx'
 import { Wide } from '../../components/wide.tsx'
-import { type Cell, type Choices, cellKey, EXPIRIES, type Expiry, withCell, withCellsOf } from './choices.ts'
+import {
+  type Cell,
+  type Choices,
+  cellIn,
+  cellKey,
+  type Default,
+  EVERY_SPACE,
+  EXPIRIES,
+  type Expiry,
+  type Keep,
+  withCell,
+  withDefault,
+} from './choices.ts'
 import { Foot } from './foot.tsx'
 import { HeadersDrawer } from './headers-drawer.tsx'
 import { chosenSpaces, type Space, useSpaces } from './use-spaces.ts'
@@ -75,17 +87,18 @@ type CellsProps = {
   onChange: (choices: Choices) => void
 }
 
-/** Which headers are being edited: of one space, or ('all') of every chosen one. */
+/** Which headers are being edited: of one space, or of every one. */
 type Editing = { spaceId: string; title: string } | null
 
 function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsProps) {
   const { t } = useTranslation('sync-wizard')
   const [editing, setEditing] = useState<Editing>(null)
   const [expiryForAll, setExpiryForAll] = useState<Expiry>('permanent')
-  const cellOf = (spaceId: string): Cell => choices.cells[cellKey(instance.id, spaceId)] ?? {}
+  const cellOf = (spaceId: string) => cellIn(choices, instance.id, spaceId)
+  const forAll = choices.defaults[instance.id] ?? {}
+  const refusedForAll = refused[cellKey(instance.id, EVERY_SPACE)]
   const change = (spaceId: string, part: Partial<Cell>) =>
     onChange(withCell(choices, cellKey(instance.id, spaceId), part))
-  const spaceIds = spaces.map(({ id }) => id)
 
   return (
     <>
@@ -97,14 +110,19 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
           onChange={setExpiryForAll}
           style={{ width: 130 }}
         />
-        <Button onClick={() => onChange(withCellsOf(choices, instance.id, spaceIds, { expiry: expiryForAll }))}>
+        <Button onClick={() => onChange(withDefault(choices, instance.id, 'expiry', expiryForAll))}>
           {t('authorization.applyExpiry')}
         </Button>
-        <Button onClick={() => setEditing({ spaceId: 'all', title: t('authorization.headersForAll') })}>
+        <Button onClick={() => setEditing({ spaceId: EVERY_SPACE, title: t('authorization.headersForAll') })}>
           {t('authorization.applyHeaders')}
         </Button>
         <span className="muted">{t('authorization.neverTokens')}</span>
       </div>
+      {refusedForAll === undefined ? null : (
+        <div role="alert" style={{ color: 'var(--tf-bad)' }}>
+          {refusedForAll}
+        </div>
+      )}
       <Wide label={t('steps.authorization')} min={720} className="wizard-cells">
         <Table<Space>
           rowKey="id"
@@ -129,11 +147,11 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
               title: t('authorization.expiry'),
               width: 190,
               render: (_, space) => (
-                <Select<Expiry | 'keep'>
+                <Select<Expiry | Keep>
                   value={cellOf(space.id).expiry ?? 'keep'}
                   aria-label={t('authorization.expiryOf', { name: space.name })}
                   options={(['keep', ...EXPIRIES] as const).map((value) => ({ value, label: t(`expiries.${value}`) }))}
-                  onChange={(expiry) => change(space.id, { expiry: expiry === 'keep' ? undefined : expiry })}
+                  onChange={(expiry) => change(space.id, { expiry })}
                   style={{ width: 170 }}
                 />
               ),
@@ -157,11 +175,12 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
         <HeadersDrawer
           title={editing.title}
           instance={instance}
-          headers={editing.spaceId === 'all' ? undefined : cellOf(editing.spaceId).headers}
+          headers={editing.spaceId === EVERY_SPACE ? forAll.headers : cellOf(editing.spaceId).headers}
           onClose={() => setEditing(null)}
           onSave={(headers) => {
-            if (editing.spaceId === 'all') onChange(withCellsOf(choices, instance.id, spaceIds, { headers }))
-            else change(editing.spaceId, { headers })
+            if (editing.spaceId === EVERY_SPACE)
+              onChange(withDefault(choices, instance.id, 'headers', headers ?? 'keep'))
+            else change(editing.spaceId, { headers: headers ?? 'keep' })
             setEditing(null)
           }}
         />
@@ -211,7 +230,7 @@ function TokenChoice(props: {
   )
 }
 
-function headersText(t: TFunction<'sync-wizard'>, cell: Cell, instance: Instance): string {
+function headersText(t: TFunction<'sync-wizard'>, cell: Default, instance: Instance): string {
   const names = Object.keys(cell.headers ?? instance.defaultPassThroughHeaders)
   if (names.length === 0) return t(cell.headers === undefined ? 'authorization.noDefaults' : 'authorization.noHeaders')
   const text = names.length > 2 ? t('authorization.manyHeaders', { count: names.length }) : names.join(', ')

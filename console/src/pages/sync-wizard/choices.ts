@@ -7,8 +7,10 @@ export type Choices = {
   /** Every space the platform has when the run starts, instead of `spaceIds`. */
   everySpace: boolean
   spaceIds: string[]
-  /** By `cellKey`; a cell that is not here takes what Toolferry makes by default. */
+  /** By `cellKey`; a cell that is not here takes its instance's default, or what Toolferry makes. */
   cells: Readonly<Record<string, Cell>>
+  /** By instance: what holds in every space, present or chosen later, that decides nothing else itself. */
+  defaults: Readonly<Record<string, Default>>
   writePolicy: WritePolicy
 }
 
@@ -20,11 +22,19 @@ export type Headers = Record<string, string>
 export type Cell = {
   /** The admin's own token; absent: the one that is there, else one is made. */
   token?: string
-  /** Absent: as it is; never, for a new one. */
-  expiry?: Expiry
-  /** Absent: as they are; the instance's defaults, for a new one. */
-  headers?: Headers
+  /** Absent: as for every space. */
+  expiry?: Expiry | Keep
+  headers?: Headers | Keep
 }
+
+/** As it is; never and the instance's own headers, for a new authorization. */
+export type Keep = 'keep'
+
+/** Never a token: it belongs to one cell. Absent: `Keep`. */
+export type Default = { expiry?: Expiry; headers?: Headers }
+
+/** In an authorization: every selected space that no other one names. */
+export const EVERY_SPACE = 'all'
 
 export const EXPIRIES: readonly Expiry[] = ['7d', '15d', '30d', 'permanent']
 
@@ -39,6 +49,7 @@ export function startChoices(instanceIds: string[], platformId: string | null): 
     everySpace: false,
     spaceIds: [],
     cells: {},
+    defaults: {},
     writePolicy: 'upsert-only',
   }
 }
@@ -55,13 +66,13 @@ export function withKnown(
   const instanceIds = choices.instanceIds.filter((id) => known.instanceIds.has(id))
   const kept = instanceIds.length === choices.instanceIds.length ? choices : { ...choices, instanceIds }
   if (platformId === null || known.platformIds.has(platformId)) return kept
-  return { ...kept, platformId: null, everySpace: false, spaceIds: [], cells: {} }
+  return { ...kept, platformId: null, everySpace: false, spaceIds: [], cells: {}, defaults: {} }
 }
 
 /** Another platform has other spaces: what was chosen for the former one would mean nothing there. */
 export function withPlatform(choices: Choices, platformId: string): Choices {
   if (choices.platformId === platformId) return choices
-  return { ...choices, platformId, everySpace: false, spaceIds: [], cells: {} }
+  return { ...choices, platformId, everySpace: false, spaceIds: [], cells: {}, defaults: {} }
 }
 
 export function withCell(choices: Choices, key: string, change: { [K in keyof Cell]?: Cell[K] | undefined }): Choices {
@@ -70,14 +81,34 @@ export function withCell(choices: Choices, key: string, change: { [K in keyof Ce
   return { ...choices, cells: { ...choices.cells, [key]: kept } }
 }
 
-/** Expiry and headers of one cell for every space of its instance. Never the token: it belongs to one cell. */
-export function withCellsOf(
+/** Expiry or headers for every space of an instance, whatever was chosen for single ones; `Keep` takes it back. */
+export function withDefault<K extends keyof Default>(
   choices: Choices,
   instanceId: string,
-  spaceIds: string[],
-  change: { expiry?: Expiry | undefined; headers?: Headers | undefined },
+  part: K,
+  value: NonNullable<Default[K]> | Keep,
 ): Choices {
-  return spaceIds.reduce((all, spaceId) => withCell(all, cellKey(instanceId, spaceId), change), choices)
+  const { [part]: _former, ...rest } = choices.defaults[instanceId] ?? {}
+  const cells = Object.entries(choices.cells).map(([key, cell]): [string, Cell] => {
+    if (!key.startsWith(`${instanceId}/`)) return [key, cell]
+    const { [part]: _own, ...others } = cell
+    return [key, others]
+  })
+  return {
+    ...choices,
+    cells: Object.fromEntries(cells),
+    defaults: { ...choices.defaults, [instanceId]: value === 'keep' ? rest : { ...rest, [part]: value } },
+  }
+}
+
+/** What holds for one cell: its own, else what was chosen for every space. Absent: as it is. */
+export function cellIn(choices: Choices, instanceId: string, spaceId: string): Default & { token?: string } {
+  const { token, expiry, headers } = { ...choices.defaults[instanceId], ...choices.cells[cellKey(instanceId, spaceId)] }
+  return {
+    ...(token === undefined ? {} : { token }),
+    ...(expiry === undefined || expiry === 'keep' ? {} : { expiry }),
+    ...(headers === undefined || headers === 'keep' ? {} : { headers }),
+  }
 }
 
 /**
@@ -85,21 +116,17 @@ export function withCellsOf(
  * cells that are no longer selected is left out.
  */
 export function syncInput(choices: Choices, platformId: string, spaceIds: string[]): Schemas['SyncInput'] {
-  const authorizations = choices.instanceIds.flatMap((instanceId) =>
-    spaceIds.flatMap((spaceId) => {
-      const cell = choices.cells[cellKey(instanceId, spaceId)]
-      if (cell === undefined || Object.keys(cell).length === 0) return []
-      return [
-        {
-          instanceId,
-          spaceId,
-          ...(cell.token === undefined ? {} : { token: cell.token }),
-          ...(cell.expiry === undefined ? {} : { expiresIn: cell.expiry }),
-          ...(cell.headers === undefined ? {} : { passThroughHeaders: cell.headers }),
-        },
-      ]
-    }),
-  )
+  const authorizations = choices.instanceIds.flatMap((instanceId) => {
+    const forAll = choices.defaults[instanceId] ?? {}
+    const named = spaceIds.flatMap((spaceId) => {
+      if (choices.cells[cellKey(instanceId, spaceId)] === undefined) return []
+      const cell = cellIn(choices, instanceId, spaceId)
+      // One that names a space stands alone there: it says what holds for every space once more.
+      const isOwn = cell.token !== undefined || cell.expiry !== forAll.expiry || cell.headers !== forAll.headers
+      return isOwn ? [authorization(instanceId, spaceId, cell)] : []
+    })
+    return Object.keys(forAll).length === 0 ? named : [authorization(instanceId, EVERY_SPACE, forAll), ...named]
+  })
   return {
     platformId,
     instanceIds: choices.instanceIds,
@@ -107,6 +134,20 @@ export function syncInput(choices: Choices, platformId: string, spaceIds: string
     authorizations,
     writePolicy: choices.writePolicy,
     dryRun: true,
+  }
+}
+
+function authorization(
+  instanceId: string,
+  spaceId: string,
+  { token, expiry, headers }: ReturnType<typeof cellIn>,
+): Schemas['CellAuthorization'] {
+  return {
+    instanceId,
+    spaceId,
+    ...(token === undefined ? {} : { token }),
+    ...(expiry === undefined ? {} : { expiresIn: expiry }),
+    ...(headers === undefined ? {} : { passThroughHeaders: headers }),
   }
 }
 
