@@ -1,3 +1,4 @@
+import type { Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { expectNoAxeViolations, expectNoPageErrors, openPage, PHONE, screenshot } from './browser.ts'
 import { type ConsoleWorld, registerInstances, registerPlatforms, signIn, startConsole } from './world.ts'
@@ -208,9 +209,96 @@ it('what is set for all spaces is sent once for each server, a space that decide
   expectNoPageErrors(page)
 }, 240_000)
 
+it('is walked by keyboard alone, from the list of servers to a finished run', async () => {
+  const page = await world.signedIn({ path: '/instances' })
+  const press = async (key: string, target: Locator) => {
+    await expectFocus(target)
+    await page.keyboard.press(key)
+  }
+  const box = page.getByRole('checkbox', { name: 'Select everything-sse' })
+  await box.waitFor()
+  await tabTo(page, box)
+  await press('Space', box)
+  const sync = page.getByRole('button', { name: 'Sync to a platform' })
+  await tabTo(page, sync, 'Shift+Tab')
+  await press('Enter', sync)
+
+  const dify = page.getByRole('radio', { name: /Demo Dify/ })
+  await dify.waitFor()
+  const [firstPlatform, next] = [page.getByRole('radio').first(), page.getByRole('button', { name: 'Next' })]
+  await tabTo(page, firstPlatform)
+  await press('Space', firstPlatform)
+  if (!(await dify.isChecked())) await page.keyboard.press('ArrowDown')
+  expect(await dify.isChecked()).toBe(true)
+  await tabTo(page, next)
+  await press('Enter', next)
+
+  // Each step begins where its content begins, not behind the button that led there.
+  await expectFocus(page.getByRole('region', { name: 'New sync · Spaces' }))
+  const [some, every] = [/^Chosen spaces/, /^Every space/].map((name) => page.getByRole('radio', { name }))
+  if (some === undefined || every === undefined) throw new Error('unreachable')
+  await some.waitFor()
+  await tabTo(page, some)
+  await press('ArrowRight', some)
+  expect(await every.isChecked()).toBe(true)
+  await tabTo(page, next)
+  await press('Enter', next)
+
+  await expectFocus(page.getByRole('region', { name: 'New sync · Authorization' }))
+  const validity = page.getByRole('combobox', { name: 'Validity for all spaces' })
+  await tabTo(page, validity)
+  await press('Enter', validity)
+  await page.getByTitle('30 days', { exact: true }).last().waitFor()
+  // From "Never expires", which is chosen.
+  await page.keyboard.press('ArrowUp')
+  await press('Enter', validity)
+  await page.locator('.ant-select-dropdown').filter({ visible: true }).waitFor({ state: 'hidden' })
+  const setForAll = page.getByRole('button', { name: 'Set for all spaces' })
+  await tabTo(page, setForAll)
+  await press('Enter', setForAll)
+  await tabTo(page, next)
+  await press('Enter', next)
+
+  await expectFocus(page.getByRole('region', { name: 'New sync · Plan' }))
+  await page.getByRole('button', { name: 'Create · 3' }).waitFor()
+  const accepted = page.getByRole('checkbox', { name: /I have read the warnings/ })
+  await tabTo(page, accepted)
+  await press('Space', accepted)
+  const start = page.getByRole('button', { name: 'Start the sync' })
+  await tabTo(page, start)
+  await press('Enter', start)
+  await page.getByText('Everything stands as it should').waitFor({ timeout: 90_000 })
+  const { items } = await world.api.must<{ items: { expiresAt: string | null }[] }>(
+    200,
+    'GET',
+    `/bindings?instanceId=${instances['everything-sse']}`,
+  )
+  expect(items.map(({ expiresAt }) => expiresAt !== null)).toEqual([true, true, true])
+  expectNoPageErrors(page)
+}, 240_000)
+
 it('a viewer sees the wizard and is told what it needs; the server refuses', async () => {
   const { key } = await world.api.must<{ key: string }>(201, 'POST', '/api-keys', { name: 'viewer', role: 'viewer' })
   const page = await world.signedIn({ path: '/syncs/new', apiKey: key })
   await page.getByText('This needs the role Operator.').waitFor()
   expectNoPageErrors(page)
 })
+
+/** Goes there as one without a mouse does. Throws when no key press leads there. */
+async function tabTo(page: Page, target: Locator, key: 'Tab' | 'Shift+Tab' = 'Tab'): Promise<void> {
+  const passed: string[] = []
+  while (passed.length < 100) {
+    if (await isFocused(target)) return
+    await page.keyboard.press(key)
+    passed.push(await page.evaluate<string>('document.activeElement.outerHTML.slice(0, 80)'))
+  }
+  throw new Error(`${key} does not lead to ${target}, but to ${passed.join('\n')}`)
+}
+
+async function isFocused(target: Locator): Promise<boolean> {
+  return (await target.and(target.page().locator(':focus')).count()) === 1
+}
+
+async function expectFocus(target: Locator): Promise<void> {
+  await expect.poll(() => isFocused(target), { message: `${target} has the focus` }).toBe(true)
+}

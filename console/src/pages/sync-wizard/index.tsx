@@ -1,6 +1,6 @@
 import { Alert, Steps } from 'antd'
 import type { TFunction } from 'i18next'
-import { useEffect, useMemo, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useSearchParams } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
@@ -72,6 +72,14 @@ export function Page() {
       { replace: true },
     )
   }, [isAhead, step, setAddress])
+  const content = useRef<HTMLElement>(null)
+  const shownStep = useRef(step)
+  // A step's buttons go with it: whoever has no mouse goes on where the next step begins, and hears which one it is.
+  useEffect(() => {
+    if (shownStep.current === step) return
+    shownStep.current = step
+    content.current?.focus({ preventScroll: true })
+  }, [step])
   const go = (to: Step) => {
     setAddress(addressOf(choices, to))
     window.scrollTo({ top: 0 })
@@ -102,41 +110,43 @@ export function Page() {
         <ProblemAlert error={platforms.error} onRetry={() => void platforms.refetch()} />
       )}
       <GoneNotes gone={gone} />
-      {instances.data === undefined || usable === undefined ? null : step === 'platform' ? (
-        <PlatformStep
-          choices={choices}
-          instances={instances.data}
-          platforms={usable}
-          onChange={choose}
-          onNext={() => go('spaces')}
-        />
-      ) : step === 'spaces' ? (
-        <SpacesStep
-          choices={choices}
-          onChange={setChoices}
-          onBack={() => go('platform')}
-          onNext={() => go('authorization')}
-        />
-      ) : step === 'authorization' ? (
-        <AuthorizationStep
-          choices={choices}
-          instances={chosen}
-          refused={refusedCells}
-          onChange={(next) => {
-            setRefusedCells({})
-            setChoices(next)
-          }}
-          onBack={() => go('spaces')}
-          onNext={() => go('plan')}
-        />
-      ) : (
-        <PlanStep
-          choices={choices}
-          onChange={setChoices}
-          onBack={() => go('authorization')}
-          onRefusedCells={setRefusedCells}
-        />
-      )}
+      <section ref={content} className="wizard-step" tabIndex={-1} aria-label={`${t('title')} · ${t(`steps.${step}`)}`}>
+        {instances.data === undefined || usable === undefined ? null : step === 'platform' ? (
+          <PlatformStep
+            choices={choices}
+            instances={instances.data}
+            platforms={usable}
+            onChange={choose}
+            onNext={() => go('spaces')}
+          />
+        ) : step === 'spaces' ? (
+          <SpacesStep
+            choices={choices}
+            onChange={setChoices}
+            onBack={() => go('platform')}
+            onNext={() => go('authorization')}
+          />
+        ) : step === 'authorization' ? (
+          <AuthorizationStep
+            choices={choices}
+            instances={chosen}
+            refused={refusedCells}
+            onChange={(next) => {
+              setRefusedCells({})
+              setChoices(next)
+            }}
+            onBack={() => go('spaces')}
+            onNext={() => go('plan')}
+          />
+        ) : (
+          <PlanStep
+            choices={choices}
+            onChange={setChoices}
+            onBack={() => go('authorization')}
+            onRefusedCells={setRefusedCells}
+          />
+        )}
+      </section>
     </Frame>
   )
 }
