@@ -140,9 +140,11 @@ async function unseenSets(store: Store, sync: SyncRecord, instance: InstanceReco
     set.targetIds.push(target.id)
     sets.set(digest, set)
   }
+  // Since a worker began with the run: the time of its creation is of the API's clock, the snapshot's is of a worker's.
+  const since = sync.startedAt ?? sync.createdAt
   for (const digest of [...sets.keys()]) {
     const seen = await getToolSnapshot(store, instance.id, digest)
-    if (seen !== null && seen.seenAt >= sync.createdAt) sets.delete(digest)
+    if (seen !== null && seen.seenAt >= since) sets.delete(digest)
   }
   return sets
 }

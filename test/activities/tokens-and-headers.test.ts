@@ -12,7 +12,7 @@ import { recordFailure } from '../../src/store/deployments.ts'
 import { updateInstance } from '../../src/store/instances.ts'
 import { allSpaces, upsertSpaces } from '../../src/store/spaces.ts'
 import { createTargets, listTargetsForSpace } from '../../src/store/sync-targets.ts'
-import { type CellAuthorization, createSync } from '../../src/store/syncs.ts'
+import { type CellAuthorization, createSync, updateSync } from '../../src/store/syncs.ts'
 import { rotateTokensFor } from '../../src/store/token-rotation.ts'
 import {
   activeToken,
@@ -406,6 +406,22 @@ describe('an MCP server that refuses one workspace’s headers', () => {
       ['pending', null],
       ['failed', 'UpstreamUnreachable'],
     ])
+  })
+
+  it('given up altogether: what it had answered stays, whatever the clock of the API says', async () => {
+    const syncId = await newRun()
+    await updateSync(deps.store, syncId, { state: 'running' })
+    // The API's machine is an hour ahead of the worker's.
+    const createdAt = new Date(Date.now() + 3_600_000)
+    await deps.store.write((tx) => tx.sync.update({ where: { id: syncId }, data: { createdAt } }))
+    await discover(syncId)
+    await run(() => failInstance(deps, { syncId, instanceId, type: 'UpstreamUnreachable', message: 'It is away.' }))
+    expect(await states(syncId)).toEqual([
+      ['pending', null],
+      ['failed', 'UpstreamUnauthorized'],
+    ])
+    // Nor is it asked once more.
+    expect(await discover(syncId)).toMatchObject({ headerSets: 1, tools: 0 })
   })
 
   it('is not asked for a workspace that is disabled', async () => {
