@@ -424,6 +424,7 @@ export const MORE_SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^This is the token that the binding has already\.$/, '该授权已在使用此令牌。'],
   [/^It is in use here already\.$/, '此处已在使用。'],
   [/^Nothing of this selection stands on a platform and may be used\.$/, '所选内容中没有已在平台上且可以使用的。'],
+  [/^No session can be kept here: the console was opened by plain http\.$/, '无法保持会话：控制台是通过 http 打开的。'],
   [/^The call has no valid API key or session\.$/, '请求没有有效的 API 密钥或会话。'],
   [/^A call with a session cookie must come from .*$/, '使用会话的请求必须来自本系统自己的页面。'],
   [/^A call with a session cookie must be JSON\.$/, '使用会话的请求必须是 JSON。'],
