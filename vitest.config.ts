@@ -8,7 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     // A whole product with its world around it starts in there.
-    hookTimeout: 300_000,
+    hookTimeout: 600_000,
     // What is awaited comes at once, or a busy machine needs a while.
     expect: { poll: { timeout: 60_000, interval: 50 } },
   },

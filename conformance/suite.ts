@@ -13,7 +13,7 @@ export type Revision = (typeof REVISIONS)[number]
 /** One check that a scenario made. `SKIPPED` and `INFO` count neither way. */
 export type Check = { scenario: string; id: string; status: string; message: string }
 
-const SCENARIO_TIMEOUT_MS = 20_000
+const SCENARIO_TIMEOUT_MS = 60_000
 const SCENARIO_DIRECTORY = /^server-(.+?)-\d{4}-\d\d-\d\dT/
 
 /** Runs what the revision requires, and what the suite runs beside it without scoring. `url` must say `localhost`. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 /** One process of the product, started as a user does: `node src/main.ts <role>`. */
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const READY_TIMEOUT_MS = 100_000
+const READY_TIMEOUT_MS = 240_000
 
 export type RoleName = 'all' | 'api' | 'worker' | 'gateway'
 
@@ -39,15 +39,22 @@ export function roleProcess(role: RoleName, port: number, env: Record<string, st
 
   const untilOk = async (path: string) => {
     const deadline = Date.now() + READY_TIMEOUT_MS
+    let last = 'no answer'
     for (;;) {
       if (child === null || child.exitCode !== null || child.signalCode !== null)
         throw new Error(`${role} ended with ${child?.exitCode}\n${output.join('')}`)
       const ready = await fetch(`${origin}${path}`).then(
-        (response) => response.ok,
-        () => false,
+        async (response) => {
+          last = `${response.status} ${await response.text()}`
+          return response.ok
+        },
+        (error: Error) => {
+          last = `${error.message}: ${error.cause}`
+          return false
+        },
       )
       if (ready) return
-      if (Date.now() > deadline) throw new Error(`${role} is not there (${path})\n${output.join('')}`)
+      if (Date.now() > deadline) throw new Error(`${role} is not there (${path}: ${last})\n${output.join('')}`)
       await sleep(100)
     }
   }
