@@ -109,7 +109,7 @@ it('no page is wider than a phone', async () => {
     await expectNoSidewaysScroll(page)
   }
   // It would be seen.
-  await page.evaluate(`document.querySelector('#content h1').style.width = '600px'`)
+  await page.evaluate(`document.querySelector('#content h1').style.minWidth = '600px'`)
   await expect(expectNoSidewaysScroll(page)).rejects.toThrow('scrolls sideways')
   expectNoPageErrors(page)
 }, 240_000)
