@@ -137,6 +137,38 @@ describe('a reading that fails', () => {
     expectNoPageErrors(page)
   })
 
+  it('of a run’s events, all the time, still shows which target is being written', async () => {
+    const { simulator } = world.coze
+    const hold = (endpoint: 'library_resource_list' | 'register_plugin_meta') =>
+      simulator.faults.add({ endpoint, times: Number.POSITIVE_INFINITY, fault: { kind: 'hold' } })
+    const planning = hold('library_resource_list')
+    const writing = hold('register_plugin_meta')
+    const { id } = await world.api.must<{ id: string }>(202, 'POST', '/syncs', {
+      platformId: platforms.cozeId,
+      instanceIds: [instances.memory],
+      spaceIds: 'all',
+      acceptWarnings: true,
+    })
+    await planning.hit
+    const page = await openPage(world.browser)
+    await page.route('**/events?*', (route) => route.abort())
+    await page.goto(`${world.product.origin}/syncs/${id}`)
+    await signIn(page, world.product.adminKey)
+    await page
+      .getByRole('button', { name: /^memory in .*: Pending/ })
+      .first()
+      .waitFor()
+    planning.release()
+    await writing.hit
+    await page
+      .getByRole('button', { name: /^memory in .*: Running/ })
+      .first()
+      .waitFor()
+    writing.release()
+    await reached(id, 'succeeded')
+    expectNoPageErrors(page)
+  })
+
   it('of a run’s events is tried again: the page goes on living', async () => {
     world.coze.simulator.loseSession({ userId: world.coze.user.userId })
     const { id } = await world.api.must<{ id: string }>(202, 'POST', '/syncs', {
@@ -149,7 +181,7 @@ describe('a reading that fails', () => {
     const page = await openAt('/syncs')
     await page.route('**/events?*', (route) => route.fulfill({ status: 503, body: 'away' }), { times: 1 })
     const second = page.waitForResponse((response) => response.url().includes('/events?') && response.status() === 200)
-    await page.getByRole('link', { name: 'Sync to Demo COZE' }).click()
+    await page.locator(`a[href="/syncs/${id}"]`).first().click()
     await second
     expectNoPageErrors(page)
   })

@@ -11,6 +11,10 @@ const OPEN = new Set<Run['state']>(['queued', 'running', 'paused', 'waiting_for_
 const GATHER_MS = 400
 /** As long as a browser waits by itself after a stream that broke. */
 const OPEN_AGAIN_MS = 3_000
+/** How often a run that is going on is read though no event has come. */
+const READ_AGAIN_MS = 5_000
+/** Targets that are one reading: no event tells that one is being written now, which on COZE takes a while. */
+const ONE_READING = 200
 /** With more spaces than this the whole is read again, instead of each. */
 const SPACES_ONE_BY_ONE = 8
 
@@ -23,7 +27,7 @@ export function useRun(syncId: string): UseQueryResult<Run> {
     queryKey: ['syncs', syncId],
     queryFn: () => call(api.GET('/api/v1/syncs/{id}', { params: { path: { id: syncId } } })),
     // The event stream tells of every change at once; this is for what it may have missed while it was cut off.
-    refetchInterval: ({ state }) => (state.data !== undefined && isOpen(state.data) ? 5_000 : false),
+    refetchInterval: ({ state }) => (state.data !== undefined && isOpen(state.data) ? READ_AGAIN_MS : false),
   })
 }
 
@@ -34,6 +38,8 @@ export function useTargets(syncId: string, run: Run | undefined): UseQueryResult
     queryFn: () => loadTargets(syncId),
     enabled: run !== undefined,
     refetchOnMount: 'always',
+    refetchInterval: ({ state }) =>
+      run !== undefined && isOpen(run) && (state.data?.length ?? 0) <= ONE_READING ? READ_AGAIN_MS : false,
   })
 }
 
@@ -160,7 +166,10 @@ function loadTargets(id: string, spaceId?: string): Promise<Target[]> {
   return loadAll((cursor) =>
     call(
       api.GET('/api/v1/syncs/{id}/targets', {
-        params: { path: { id }, query: { limit: 200, ...(spaceId === undefined ? {} : { spaceId }), ...at(cursor) } },
+        params: {
+          path: { id },
+          query: { limit: ONE_READING, ...(spaceId === undefined ? {} : { spaceId }), ...at(cursor) },
+        },
       }),
     ),
   )
