@@ -452,6 +452,7 @@ export const MORE_SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^This binding is disabled or has expired: .*$/, '该授权已禁用或已过期，不会为其写入。'],
   [/^Every target of this run ended well\.$/, '此运行的所有目标均已成功。'],
   [/^There is no plan yet to apply\.$/, '还没有可执行的计划。'],
+  [/^A token belongs to one space: .*$/, '一个令牌只属于一个空间：请指明空间，或不要给出令牌。'],
   [/^This is the last admin key; .*$/, '这是最后一个管理员密钥；没有它就无人能够管理 Toolferry。'],
   [/^The cursor is not one that this list gave out\. .*$/, '分页游标无效，请重新加载列表。'],
   [/^This object belongs to the binding (\S+) already\.$/, '该对象已属于另一个授权（$1）。'],
