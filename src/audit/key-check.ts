@@ -7,19 +7,20 @@ import { type AuditEvent, audit } from './events.ts'
 /** Judges the secrets that calls and sign-ins come with: audits the wrong ones, never what they were, and limits them by address. */
 
 export const MAX_KEY_CHARS = 512
-/** Wrong secrets of one client (src/audit/client-address.ts) that are looked up in a window. */
+/** Wrong secrets of one client (src/audit/client-address.ts) in a window; more are answered with 429, and not audited. */
 export const MAX_FAILURES = 20
 export const FAILURE_WINDOW_MS = 60_000
 
 /** A client that goes on with the same wrong API key is audited once in this time. */
 const SAME_KEY_MS = 3_600_000
-/** Of everybody together: a flood from many addresses does not fill the audit. */
+/** Of everybody together in an hour: a flood from many addresses does not fill the audit. */
 const MAX_AUDITED = 300
+const AUDITED_WINDOW_MS = 3_600_000
 const MAX_REMEMBERED = 10_000
 
 export type Caller = { address: string; requestId: string | null }
 
-/** The key; or that it is none; or, unseen, how long to wait before the next one. */
+/** The key; or that it is none; and, over the limit, how long to wait before the next one. */
 export type Verdict = { key: ApiKeyRecord } | { key: null; waitSeconds: number | null }
 
 export type KeyCheck = {
@@ -30,14 +31,14 @@ export type KeyCheck = {
 }
 
 /**
- * One for a process: it counts in memory. A key that was good a moment ago is looked up even while its address is limited, so
- * that nobody is locked out by another client behind the same proxy. `now` in milliseconds of a clock that never goes back.
+ * One for a process: it counts in memory. A good key is let in also while its address is limited, so that nobody is locked out by
+ * another client behind the same proxy: our keys are too long to be guessed, it is the audit that is spared. `now` in milliseconds of a
+ * clock that never goes back.
  */
 export function createKeyCheck(store: Store, now: () => number = () => performance.now()): KeyCheck {
   const failures = createWindow(MAX_FAILURES, FAILURE_WINDOW_MS, now)
-  const audited = createWindow(MAX_AUDITED, FAILURE_WINDOW_MS, now)
+  const audited = createWindow(MAX_AUDITED, AUDITED_WINDOW_MS, now)
   const sameKey = createWindow(1, SAME_KEY_MS, now)
-  const good = new Set<string>()
 
   const judge = async (
     secret: string,
@@ -51,17 +52,10 @@ export function createKeyCheck(store: Store, now: () => number = () => performan
       const ms = failures.waitMs(client)
       return ms === 0 ? null : { key: null, waitSeconds: Math.ceil(ms / 1000) }
     }
-    const limited = good.has(hash) ? null : wait()
-    if (limited !== null) return limited
     const key = await find()
-    if (key !== null) {
-      remember(good, hash)
-      return { key }
-    }
-    good.delete(hash)
-    // Of many that came at one time, those over the limit are limited after all.
-    const late = wait()
-    if (late !== null) return late
+    if (key !== null) return { key }
+    const limited = wait()
+    if (limited !== null) return limited
     failures.add(client)
     if (failures.waitMs(client) > 0) {
       store.logger.warn({ address: caller.address }, 'too many wrong keys from this address; it is limited')
@@ -122,12 +116,6 @@ function createWindow(max: number, windowMs: number, now: () => number) {
       return kept.length < max ? 0 : Math.max(1, (kept[0] ?? 0) + windowMs - now())
     },
   }
-}
-
-function remember(set: Set<string>, value: string): void {
-  set.delete(value)
-  set.add(value)
-  dropOldest(set)
 }
 
 function dropOldest(collection: { size: number; keys(): Iterator<string>; delete(key: string): boolean }): void {

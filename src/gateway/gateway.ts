@@ -42,6 +42,8 @@ export type GatewayOptions = {
   sealingKey: Buffer
   /** Web origins (`https://host[:port]`) that may call: our own and the public one. Read at every request, so it may be filled after listening. */
   ownOrigins: () => readonly string[]
+  /** A proxy before us takes a path off (the public URL has one). Default false. */
+  belowPath?: boolean
   limits?: Partial<GatewayLimits>
   /** Who counts for the limits of a subject; this gateway by itself unless given. */
   throttle?: Throttle
@@ -278,6 +280,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       forwardedAuthorization: instance.forwardAuthorization ? foreignAuthorization(call) : null,
       seal,
       limits,
+      belowPath: options.belowPath ?? false,
       releaseBody: () => call.release(),
       onToolsAnnounced: () => options.toolHints?.announced(instance.id),
       onReached: () => breaker.reached(instance.id),

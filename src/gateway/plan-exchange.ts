@@ -23,6 +23,8 @@ export type PlanInput = {
   forwardedAuthorization: string | null
   seal: SubjectSeal
   limits: GatewayLimits
+  /** The path that clients use begins before `/mcp-gateway/`. */
+  belowPath: boolean
   releaseBody: () => void
   onToolsAnnounced: () => void
   onReached: () => void
@@ -71,14 +73,16 @@ export function planExchange(input: PlanInput): ExchangePlan {
   }
 }
 
-function eventFilterFor({ call, instance, grant, seal, limits }: PlanInput): EventFilter | null {
+function eventFilterFor({ call, instance, grant, seal, limits, belowPath }: PlanInput): EventFilter | null {
   const isSse = call.route.kind === 'sse'
   if (!isSse && grant.tools === null) return null
   const subject = subjectOf(call.credential)
   // A client that can send its token in the URL only has no other way to send it with its messages.
   const query = call.tokenInQuery && call.token !== null ? `?token=${encodeURIComponent(call.token)}` : ''
-  // Relative to the stream's own URL, as the client knows it: a proxy before us may have taken a path off.
-  const rewrite = (path: string): string => `sse/${seal.seal('endpoint', instance.id, subject, path)}${query}`
+  // Relative to the stream's own URL, as the client knows it, where a proxy before us has taken a path off. Elsewhere from the root:
+  // some clients (Java's and Rust's SDKs) take the endpoint as a path of the server.
+  const base = belowPath ? 'sse' : `/mcp-gateway/${instance.id}/sse`
+  const rewrite = (path: string): string => `${base}/${seal.seal('endpoint', instance.id, subject, path)}${query}`
   return createEventFilter({
     maxEventBytes: limits.maxInspectedBytes,
     endpoint: isSse ? { upstreamUrl: instance.url, rewrite } : null,

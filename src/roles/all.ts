@@ -64,12 +64,16 @@ export async function runAll(
         (await gateway.gateway.waitFor(revision, timeoutMs)) &&
         (await waitUntilSeen(foundation.store, revision, timeoutMs)),
       readiness: () =>
-        readinessOf({
-          store: askStore,
-          gateway: gateway.gateway.problem,
-          temporal: temporal.problem,
-          worker: () => (worker.ready() ? null : 'the worker has not started yet'),
-        }),
+        readinessOf(
+          {
+            store: askStore,
+            gateway: gateway.gateway.problem,
+            temporal: temporal.problem,
+            worker: () => (worker.ready() ? null : 'the worker has not started yet'),
+          },
+          // Without Temporal it goes on: serves calls, switches off at once, and queues what is to run.
+          { temporal: temporal.away },
+        ),
       metrics,
     })
     const handle: Handler = (request, response) => {

@@ -31,10 +31,8 @@ export async function runApi(
       gatewayUrl: () => config.gatewayUrl ?? publicUrl(),
       gatewaySeen: (revision, timeoutMs) => waitUntilSeen(foundation.store, revision, timeoutMs),
       readiness: () =>
-        readinessOf({
-          store: askStore,
-          temporal: temporal.problem,
-        }),
+        // Without Temporal it goes on: switches off at once, and queues what is to run.
+        readinessOf({ store: askStore, temporal: temporal.problem }, { temporal: temporal.away }),
       metrics: new Registry(),
     })
     const server = await listen(handle, config.host, config.port, 'TOOLFERRY_PORT')

@@ -63,22 +63,12 @@ function egressOf(config: Config, ownPorts: ReadonlySet<number>): EgressPolicy {
   }
 }
 
-/**
- * Where Toolferry's other parts are, as the policy names them. The gateway's internal address is one where nothing else can be
- * meant: a port of its own. On those of a web server others may be served beside it.
- */
-function ownEndpointsOf({ temporal, gatewayUrl }: Config): Set<string> {
-  const urls = [
-    ...(temporal.address === null ? [] : [{ text: `temporal://${temporal.address}`, port: '7233' }]),
-    ...(gatewayUrl === null ? [] : [{ text: gatewayUrl, port: '' }]),
-  ]
-  return new Set(
-    urls.flatMap(({ text, port: usual }) => {
-      const url = URL.canParse(text) ? new URL(text) : null
-      const port = url === null || url.port === '' ? usual : url.port
-      return url === null || port === '' ? [] : [`${url.hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1')}:${port}`]
-    }),
-  )
+/** Where Temporal is, as the policy names it. The gateway is known by its URL: MCP servers may be served on its host and port, too. */
+function ownEndpointsOf({ temporal: { address } }: Config): Set<string> {
+  const text = `temporal://${address}`
+  if (address === null || !URL.canParse(text)) return new Set()
+  const { hostname, port } = new URL(text)
+  return new Set([`${hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1')}:${port === '' ? '7233' : port}`])
 }
 
 export function isLoopback(host: string): boolean {

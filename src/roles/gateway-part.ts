@@ -37,6 +37,7 @@ export async function startGatewayPart(
     // The same for every replica of this installation, and nowhere else.
     sealingKey: Buffer.from(store.digest('gateway-session-seal'), 'hex'),
     ...options,
+    belowPath: config.publicUrl !== null && new URL(config.publicUrl).pathname !== '/',
     limits: { maxStaleMs: config.gatewayStaleMs, rereadAfterMs: REPLICA_LIFE_MS },
   })
   let reporting: Promise<void> | null = null

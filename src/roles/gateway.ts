@@ -5,6 +5,7 @@ import { createKeyCheck } from '../audit/key-check.ts'
 import { type Config, ConfigError, type Secrets } from '../config.ts'
 import { isGatewayTarget } from '../gateway/route.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { collectGarbage } from './collect-garbage.ts'
 import { localOrigin, openFoundation } from './foundation.ts'
 import { runGatewayCluster } from './gateway-cluster.ts'
 import { type GatewayMember, joinGatewayCluster } from './gateway-member.ts'
@@ -51,11 +52,14 @@ async function runOneGateway(
     let origin = ''
     const metrics = new Registry()
     const part = await startGatewayPart(foundation, {
-      ownOrigins: () => [origin, new URL(config.publicUrl ?? origin).origin],
+      ownOrigins: () =>
+        [config.publicUrl ?? [], origin].flat().flatMap((url) => (url === '' ? [] : [new URL(url).origin])),
       metrics,
       ...(member === null ? {} : { throttle: member.throttle }),
     })
     closers.add(part.close)
+    // Nobody is served yet.
+    collectGarbage()
     const keys = createKeyCheck(foundation.store)
     const addressOf = clientAddressOf(config.trustedProxies)
     const health = createHealthHandler(member?.readiness ?? (() => readinessOf({ gateway: part.gateway.problem })), {

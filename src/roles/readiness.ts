@@ -5,15 +5,22 @@ import type { Store } from '../store/store.ts'
 /** What a part waits for; null while it can serve. */
 type Problem = () => string | null | Promise<string | null>
 
-/** What /readyz says: every part of the process, and what it waits for. */
-export async function readinessOf(parts: Record<string, Problem>): Promise<Readiness> {
+/**
+ * What /readyz says: every part of the process, and what it waits for. `told`: of a part without which the process goes on serving;
+ * it is said, and does not make the process one that a balancer should leave out.
+ */
+export async function readinessOf(
+  parts: Record<string, Problem>,
+  told: Record<string, Problem> = {},
+): Promise<Readiness> {
   const list = await Promise.all(
     Object.entries(parts).map(async ([name, problem]) => {
-      const detail = await problem()
-      return { name, ready: detail === null, detail }
+      const stops = await problem()
+      const detail = stops ?? (await told[name]?.()) ?? null
+      return { stops, part: { name, ready: detail === null, detail } }
     }),
   )
-  return { ready: list.every((part) => part.ready), parts: list }
+  return { ready: list.every(({ stops }) => stops === null), parts: list.map(({ part }) => part) }
 }
 
 const STORE_ANSWER_MS = 2_000

@@ -12,8 +12,10 @@ export type TemporalPart = {
   /** host:port once it is known. */
   address: () => string | null
   uiUrl: () => string | null
-  /** For /readyz: why it cannot be used now; null when it answers, or did a moment ago. */
-  problem: () => Promise<string | null>
+  /** For /readyz: why there is no link to it yet; null once there is. */
+  problem: () => string | null
+  /** Why it cannot be used now though there is a link; null when it answers, or did a moment ago. */
+  away: () => Promise<string | null>
   /** Settled once there is a link. Rejects when the embedded server cannot be had at all, or with the signal. */
   connected: Promise<TemporalLink>
   close: () => Promise<void>
@@ -106,10 +108,11 @@ export function startTemporalPart(
     link: () => (server !== null && !server.ready() ? null : link),
     address: () => address,
     uiUrl: () => server?.uiUrl ?? config.temporal.uiUrl,
-    problem: async () => {
+    problem: () => {
       if (server !== null && !server.ready()) return 'the embedded Temporal server is restarting'
-      return link === null ? (detail ?? 'connecting') : await askedOften()
+      return link === null ? (detail ?? 'connecting') : null
     },
+    away: askedOften,
     connected,
     close: async () => {
       await connected.catch(() => undefined)

@@ -37,7 +37,7 @@ export async function runWorker(
     const readiness = () =>
       readinessOf({
         store: askStore,
-        temporal: temporal.problem,
+        temporal: async () => temporal.problem() ?? (await temporal.away()),
         worker: () => (worker.ready() ? null : 'the worker has not started yet'),
       })
     const server = await listen(createHealthHandler(readiness), config.host, config.port, 'TOOLFERRY_PORT')

@@ -42,16 +42,12 @@ test('many at one time are not more than that', async () => {
   ).toHaveLength(MAX_FAILURES)
 })
 
-test('a right key that was not seen before waits, too: nobody learns that it is right; one that was goes on', async () => {
-  const { secret: known } = await createApiKey(opened.store, { name: 'known', role: 'viewer' })
-  const { secret: fresh } = await createApiKey(opened.store, { name: 'fresh', role: 'viewer' })
-  expect(await fail('192.0.2.20', known)).toMatchObject({ key: { name: 'known' } })
+test('a good key is let in from an address that is limited: nobody behind the same proxy is locked out', async () => {
+  const { secret } = await createApiKey(opened.store, { name: 'fresh', role: 'viewer' })
   await exhaust('192.0.2.20')
-  expect(await fail('192.0.2.20', known)).toMatchObject({ key: { name: 'known' } })
-  expect(await keys.signIn({ apiKey: known }, from('192.0.2.20'))).toMatchObject({ key: { name: 'known' } })
-  expect(await fail('192.0.2.20', fresh)).toMatchObject({ key: null, waitSeconds: 60 })
-  nowMs += FAILURE_WINDOW_MS
-  expect(await fail('192.0.2.20', fresh)).toMatchObject({ key: { name: 'fresh' } })
+  expect(await fail('192.0.2.20')).toMatchObject({ key: null, waitSeconds: 60 })
+  expect(await fail('192.0.2.20', secret)).toMatchObject({ key: { name: 'fresh' } })
+  expect(await keys.signIn({ apiKey: secret }, from('192.0.2.20'))).toMatchObject({ key: { name: 'fresh' } })
 })
 
 test('a key that was good is counted like any other once it is revoked', async () => {

@@ -27,7 +27,7 @@ beforeAll(async () => {
     { timeout: 90_000, interval: 500 },
   )
   page = await world.signedIn({ viewport: PHONE, colorScheme: 'dark' })
-}, 240_000)
+})
 afterAll(() => world.stop())
 
 async function look(path: string, open: Locator[], name: string): Promise<void> {

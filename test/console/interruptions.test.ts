@@ -167,7 +167,7 @@ describe('a reading that fails', () => {
     writing.release()
     await reached(id, 'succeeded')
     expectNoPageErrors(page)
-  })
+  }, 600_000)
 
   it('of a run’s events is tried again: the page goes on living', async () => {
     world.coze.simulator.loseSession({ userId: world.coze.user.userId })

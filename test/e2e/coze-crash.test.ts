@@ -60,12 +60,12 @@ beforeAll(async () => {
   trap = createDeathTrap(coze)
   const instance = { name: 'Weather', transport: 'streamable-http', url: mcp.url }
   instanceId = (await cluster.must<{ id: string }>(201, 'POST', '/instances', instance)).id
-}, 180_000)
+})
 afterAll(async () => {
   await cluster?.stop()
   await coze?.stop()
   await mcp?.stop()
-}, 240_000)
+})
 
 async function openTrial(way: Way, n: number): Promise<Trial> {
   const account = coze.addAccount({ name: `${way} ${n}` })

@@ -27,7 +27,7 @@ beforeAll(async () => {
   coze = await startCozeSimulator({ adminPort: null, allowInsecureOrigins: [product.origin] })
   zhang = coze.addAccount({ name: '张三' })
   remoteSpaceId = coze.addSpace({ ownerId: zhang.userId, name: '研发' })
-}, 240_000)
+})
 afterAll(async () => {
   await product?.stop()
   await coze?.stop()

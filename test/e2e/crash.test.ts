@@ -21,7 +21,7 @@ beforeAll(async () => {
   ])
   for (let index = 1; index <= WORKSPACES; index++)
     workspaces.push(await dify.addWorkspace({ name: `Workspace ${index}` }))
-}, 180_000)
+})
 
 afterAll(async () => {
   await product?.stop()

@@ -20,12 +20,12 @@ let world: FaultWorld
 beforeAll(async () => {
   cluster = await startCluster({ apis: 1, workers: 2, gateways: 1, env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '3' } })
   world = await startFaultWorld(cluster, { name: 'Frozen', instances: 6, workspaces: 1 })
-}, 180_000)
+})
 
 afterAll(async () => {
   await world?.stop()
   await cluster?.stop()
-}, 240_000)
+})
 
 describe('SIGSTOP of a worker past its lease', () => {
   it('another worker takes over; the sleeper, once awake, writes nothing and works on', async () => {

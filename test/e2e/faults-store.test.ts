@@ -26,12 +26,12 @@ beforeAll(async () => {
     // However long it takes here.
     env: { TOOLFERRY_GATEWAY_STALE_SECONDS: '3600' },
   })
-}, 180_000)
+})
 
 afterAll(async () => {
   await Promise.all(worlds.map((world) => world.stop()))
   await cluster?.stop()
-}, 240_000)
+})
 
 describe('the store', () => {
   it.each([

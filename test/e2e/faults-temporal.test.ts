@@ -21,12 +21,12 @@ const worlds: FaultWorld[] = []
 
 beforeAll(async () => {
   cluster = await startCluster({ apis: 1, workers: 1, gateways: 1, env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '3' } })
-}, 180_000)
+})
 
 afterAll(async () => {
   await Promise.all(worlds.map((world) => world.stop()))
   await cluster?.stop()
-}, 240_000)
+})
 
 async function worldOf(name: string, instances: number, workspaces: number): Promise<FaultWorld> {
   const world = await startFaultWorld(cluster, { name, instances, workspaces })

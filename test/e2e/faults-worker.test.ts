@@ -19,12 +19,12 @@ let world: FaultWorld
 
 beforeAll(async () => {
   cluster = await startCluster({ apis: 1, workers: 1, gateways: 1, env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '3' } })
-}, 180_000)
+})
 
 afterAll(async () => {
   await world?.stop()
   await cluster?.stop()
-}, 240_000)
+})
 
 async function kill(): Promise<void> {
   await cluster.workers[0]?.kill()

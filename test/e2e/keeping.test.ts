@@ -21,7 +21,7 @@ const platforms: KeptPlatform[] = []
 beforeAll(async () => {
   ;[server, product] = await Promise.all([startScriptedServer({ tools: manyTools(3) }), startProduct()])
   platforms.push(await addDify(product, 'postgresql'), await addDify(product, 'mysql'), await addCoze(product))
-}, 180_000)
+})
 afterAll(async () => {
   await product?.stop()
   await Promise.all(platforms.map((platform) => platform.stop()))

@@ -16,7 +16,7 @@ beforeAll(async () => {
   ;[receiver, elsewhere, dify] = await Promise.all([startReceiver(), startReceiver(), createDifyDatabase()])
   await dify.addWorkspace({ name: 'Sales' })
   cluster = await startCluster({ apis: 1, workers: 1, gateways: 1, env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '5' } })
-}, 180_000)
+})
 afterAll(async () => {
   await cluster?.stop()
   await receiver?.close()

@@ -40,7 +40,7 @@ beforeAll(async () => {
   platformId = platform.id
   await product.must(200, 'GET', `/platforms/${platformId}/spaces?refresh=true`)
   await newInstance(0)
-}, 180_000)
+})
 
 afterAll(async () => {
   await product?.stop()

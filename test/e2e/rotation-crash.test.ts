@@ -25,12 +25,12 @@ beforeAll(async () => {
   cluster = await startCluster({ apis: 1, workers: 1, gateways: 1, env })
   world = await startFaultWorld(cluster, { name: 'Rotate', instances: 2, workspaces: 1 })
   await expectSucceeded(cluster, await finished(cluster, await world.startSync()))
-}, 180_000)
+})
 
 afterAll(async () => {
   await world?.stop()
   await cluster?.stop()
-}, 240_000)
+})
 
 const kill = async () => await cluster.workers[0]?.kill()
 const restart = async () => await cluster.workers[0]?.start({ ready: false })

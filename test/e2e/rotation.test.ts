@@ -85,7 +85,7 @@ beforeAll(async () => {
   const cozeSpaceIds = spaces.items.filter(({ remoteId }) => remoteId === cozeSpace).map(({ id }) => id)
   await sync({ platformId: difyId, spaceIds: 'all' })
   await sync({ platformId: cozeId, spaceIds: cozeSpaceIds })
-}, 240_000)
+})
 
 afterAll(async () => {
   await product?.stop()

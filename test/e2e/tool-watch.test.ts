@@ -85,7 +85,7 @@ beforeAll(async () => {
     const run = await product.must<{ id: string }>(202, 'POST', `/profiles/${profileId}/trigger`, {})
     expect(await finished(product, run.id)).toMatchObject({ state: 'succeeded', counts: { succeeded: 1 } })
   }
-}, 240_000)
+})
 
 afterAll(async () => {
   await product?.stop()

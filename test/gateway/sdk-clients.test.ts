@@ -82,7 +82,7 @@ describe.each(SDK_CLIENTS)('the %s client over %s', (generation, transport) => {
 })
 
 /** What many put in front: it serves the gateway below `/base`, takes that off, and answers 404 to everything else. */
-async function startStrippingProxy(): Promise<{ base: string; stop: () => void }> {
+async function startStrippingProxy(world: World): Promise<{ base: string; stop: () => void }> {
   const proxy = createServer((req, res) => {
     const { url = '', method, headers } = req
     if (!url.startsWith('/base/')) return void res.writeHead(404).end()
@@ -107,12 +107,16 @@ async function startStrippingProxy(): Promise<{ base: string; stop: () => void }
 
 describe.each(['1.x', '2.x'] as const)('the %s client over HTTP+SSE', (generation) => {
   test.each(['', '?from=a-platform'])('posts below the path of the gateway’s URL (query: “%s”)', async (query) => {
-    const { url, token } = makeCaller('sse')
-    const proxy = await startStrippingProxy()
-    const client = await connectSdkClient(generation, 'sse', `${proxy.base}${new URL(url).pathname}${query}`, token)
+    const below = await createWorld({ belowPath: true })
+    const instance = below.view.addInstance({ url: server.sseUrl, transport: 'sse' })
+    const { token } = below.view.addToken(instance)
+    const proxy = await startStrippingProxy(below)
+    const url = `${proxy.base}${new URL(sseUrl(below, instance)).pathname}${query}`
+    const client = await connectSdkClient(generation, 'sse', url, token)
     expect(await client.call('echo', { text: 'grüße' })).toBe('echo: grüße')
     await client.close()
     proxy.stop()
+    await below.close()
   })
 })
 

@@ -135,7 +135,7 @@ describe('an HTTP+SSE endpoint', () => {
       const thief = world.view.addToken(instance)
       const stream = await openStream(sseUrl(world, instance), { headers: { Authorization: owner.token } })
       const told = await endpointOf(stream)
-      expect(told).toMatch(/^sse\/[\w-]+$/)
+      expect(told).toMatch(new RegExp(`^/mcp-gateway/${instance.id}/sse/[\\w-]+$`))
       expect(told).not.toContain('only-upstream')
       const endpoint = new URL(told, sseUrl(world, instance)).href
       upstream.requests.length = 0

@@ -145,6 +145,7 @@ export type World = {
 }
 
 export type WorldOptions = {
+  belowPath?: boolean
   limits?: Partial<GatewayLimits>
   sealingKey?: Buffer
   view?: MemoryView
@@ -176,6 +177,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     logger: silentLogger,
     sealingKey: options.sealingKey ?? Buffer.alloc(32, 7),
     ownOrigins: () => origins,
+    belowPath: options.belowPath ?? false,
     limits: { pollIntervalMs: 20, sweepIntervalMs: 20, ...options.limits },
     now: () => clock.nowMs,
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }),

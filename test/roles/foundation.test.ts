@@ -18,7 +18,7 @@ test('an egress rule that cannot be read is a wrong setting, and leaves no store
   await database.remove()
 })
 
-test('nothing that an admin registers may be Temporal or the gateway, wherever they are', async () => {
+test('nothing that an admin registers may be Temporal or an address of the gateway, wherever they are; what stands beside the gateway may', async () => {
   const database = await makeDatabase('sqlite')
   const { config } = readConfig('api', {
     TEMPORAL_ADDRESS: 'Temporal.internal',
@@ -33,10 +33,14 @@ test('nothing that an admin registers may be Temporal or the gateway, wherever t
     silentLogger,
     signal,
   )
-  for (const url of ['http://temporal.internal:7233/', 'http://gateway:8080/x', 'https://mcp.test/mcp-gateway/x/mcp']) {
+  for (const url of [
+    'http://temporal.internal:7233/',
+    'http://gateway:8080/mcp-gateway/x/mcp',
+    'https://mcp.test/mcp-gateway/x/mcp',
+  ]) {
     expect(() => egress.checkUrl(url)).toThrow(/Toolferry/)
   }
-  for (const url of ['http://temporal.internal:8000/', 'https://mcp.test/other', 'http://gateway/']) {
+  for (const url of ['http://temporal.internal:8000/', 'https://mcp.test/other', 'http://gateway:8080/other']) {
     expect(egress.checkUrl(url).href).toBe(url)
   }
   await store.close()

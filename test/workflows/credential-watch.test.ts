@@ -7,7 +7,7 @@ import { startTemporalWorld, TASK_QUEUE, type TemporalWorld } from './temporal-w
 let world: TemporalWorld
 beforeAll(async () => {
   world = await startTemporalWorld()
-}, 240_000)
+})
 afterAll(async () => {
   await world?.close()
 })

@@ -12,7 +12,7 @@ let world: TemporalWorld
 let test: TestStore
 beforeAll(async () => {
   ;[world, test] = await Promise.all([startTemporalWorld(), openTestStore()])
-}, 240_000)
+})
 afterAll(async () => {
   await world?.close()
   await test?.close()

@@ -7,7 +7,7 @@ import { startTemporalWorld, type TemporalWorld } from './temporal-world.ts'
 let world: TemporalWorld
 beforeAll(async () => {
   world = await startTemporalWorld()
-}, 240_000)
+})
 afterAll(async () => {
   await world?.close()
 })

@@ -311,6 +311,7 @@ export const SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^This API key does not exist, has expired or was revoked\.$/, '该 API 密钥不存在、已过期或已吊销。'],
   [/^Too many wrong keys or codes came from this address\.$/, '来自该地址的错误密钥或登录码过多。'],
   [/^Wait (\d+) s, then try again with a good API key\.$/, '请等待 $1 秒，再用有效的 API 密钥重试。'],
+  [/^There is no such (?:\w+)\.$/, '不存在，可能已被删除。'],
   [/^There is no (\S+) (\S+)\.$/, '不存在（$1 $2）。'],
   [/^This needs the role (\S+); the caller has (\S+)\.$/, '需要 $1 角色，当前为 $2。'],
   [

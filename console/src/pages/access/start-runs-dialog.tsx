@@ -37,8 +37,9 @@ export function StartRunsDialog({ title, okText, danger = false, bindings, how, 
     onSuccess: ({ started, error, left: rest }) => {
       const all = [...running, ...started]
       setRunning(all)
-      setLeft(rest)
-      if (error === null) void navigate(all.length === 1 ? `/syncs/${all[0]?.id}` : '/syncs')
+      // All of them: the dialog stays as it is until the next page is there.
+      if (error !== null) setLeft(rest)
+      else void navigate(all.length === 1 ? `/syncs/${all[0]?.id}` : '/syncs')
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['syncs'] }),
   })

@@ -38,8 +38,6 @@ export function useTargets(syncId: string, run: Run | undefined): UseQueryResult
     queryFn: () => loadTargets(syncId),
     enabled: run !== undefined,
     refetchOnMount: 'always',
-    refetchInterval: ({ state }) =>
-      run !== undefined && isOpen(run) && (state.data?.length ?? 0) <= ONE_READING ? READ_AGAIN_MS : false,
   })
 }
 
@@ -56,7 +54,13 @@ export function useLiveRun(syncId: string, run: Run | undefined): void {
     if (!open) return
     const gather = gatherer(queries, syncId)
     const stop = followEvents(syncId, first.current?.lastEvent ?? 0, gather)
+    // A timer of its own: one of the query would begin anew with every event.
+    const again = setInterval(() => {
+      const known = queries.getQueryData<Target[]>(targetsKey(syncId))
+      if (known !== undefined && known.length <= ONE_READING) gather.everything()
+    }, READ_AGAIN_MS)
     return () => {
+      clearInterval(again)
       stop()
       gather.stop()
       // The run may have been seen to have ended before the events of its last targets were: they are read once more.

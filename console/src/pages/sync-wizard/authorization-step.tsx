@@ -93,7 +93,7 @@ type Editing = { spaceId: string; title: string } | null
 function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsProps) {
   const { t } = useTranslation('sync-wizard')
   const [editing, setEditing] = useState<Editing>(null)
-  const [expiryForAll, setExpiryForAll] = useState<Expiry>('permanent')
+  const [expiryForAll, setExpiryForAll] = useState<Expiry | 'keep'>(choices.defaults[instance.id]?.expiry ?? 'keep')
   const cellOf = (spaceId: string) => cellIn(choices, instance.id, spaceId)
   const forAll = choices.defaults[instance.id] ?? {}
   const refusedForAll = refused[cellKey(instance.id, EVERY_SPACE)]
@@ -103,10 +103,10 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
   return (
     <>
       <div className="row">
-        <Select<Expiry>
+        <Select<Expiry | 'keep'>
           value={expiryForAll}
           aria-label={t('authorization.expiryForAll')}
-          options={EXPIRIES.map((value) => ({ value, label: t(`expiries.${value}`) }))}
+          options={(['keep', ...EXPIRIES] as const).map((value) => ({ value, label: t(`expiries.${value}`) }))}
           onChange={setExpiryForAll}
           style={{ width: 130 }}
         />
