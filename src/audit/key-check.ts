@@ -62,10 +62,12 @@ export function createKeyCheck(store: Store, now: () => number = () => performan
     }
     const isKey = event.resource === 'api-key'
     const repeated = isKey && sameKey.waitMs(`${client} ${hash}`) > 0
-    if (!repeated && audited.waitMs('') === 0) {
-      audited.add('')
-      if (isKey) sameKey.add(`${client} ${hash}`)
-      const keyId = await findApiKeyId(store, secret)
+    if (repeated) return { key: null, waitSeconds: null }
+    if (isKey) sameKey.add(`${client} ${hash}`)
+    // One of ours that was revoked or has expired is told in any flood of those that never were.
+    const keyId = await findApiKeyId(store, secret)
+    if (keyId !== null || audited.waitMs('') === 0) {
+      if (keyId === null) audited.add('')
       await audit(store, {
         ...event,
         actor: { name: `anonymous (${caller.address})`, id: keyId },

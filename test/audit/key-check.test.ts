@@ -66,8 +66,12 @@ test('a key that was good is counted like any other once it is revoked', async (
   expect(await auditOf('192.0.2.30')).toHaveLength(2)
 })
 
-test('a flood from many addresses does not fill the audit', async () => {
+test('a flood from many addresses does not fill the audit, nor hide a key that was revoked', async () => {
   const before = await opened.store.db.auditEvent.count()
   for (let count = 0; count < 320; count += 1) await fail(`198.51.${100 + Math.floor(count / 200)}.${count % 200}`)
   expect((await opened.store.db.auditEvent.count()) - before).toBe(300)
+  const { key, secret } = await createApiKey(opened.store, { name: 'leaked', role: 'viewer' })
+  await revokeApiKey(opened.store, key.id)
+  await Promise.all(Array.from({ length: 5 }, () => fail('192.0.2.40', secret)))
+  expect(await auditOf('192.0.2.40')).toMatchObject([{ action: 'use', resourceId: key.id }])
 })

@@ -44,6 +44,8 @@ export function StartRunsDialog({ title, okText, danger = false, bindings, how, 
     onSettled: () => queries.invalidateQueries({ queryKey: ['syncs'] }),
   })
   const error = starting.error ?? starting.data?.error ?? null
+  // All have been started, and the next page is on its way.
+  const done = starting.data?.error === null
   return (
     <Modal
       open
@@ -51,7 +53,7 @@ export function StartRunsDialog({ title, okText, danger = false, bindings, how, 
       okText={okText}
       okButtonProps={{ danger }}
       cancelText={t(running.length === 0 ? 'common:cancel' : 'common:close')}
-      confirmLoading={starting.isPending}
+      confirmLoading={starting.isPending || done}
       onOk={() => starting.mutate()}
       onCancel={onClose}
     >

@@ -56,8 +56,9 @@ export function useLiveRun(syncId: string, run: Run | undefined): void {
     const stop = followEvents(syncId, first.current?.lastEvent ?? 0, gather)
     // A timer of its own: one of the query would begin anew with every event.
     const again = setInterval(() => {
-      const known = queries.getQueryData<Target[]>(targetsKey(syncId))
-      if (known !== undefined && known.length <= ONE_READING) gather.everything()
+      if (document.hidden) return
+      const { data = [], status } = queries.getQueryState<Target[]>(targetsKey(syncId)) ?? {}
+      if (status !== 'pending' && data.length <= ONE_READING) gather.everything()
     }, READ_AGAIN_MS)
     return () => {
       clearInterval(again)

@@ -108,7 +108,7 @@ function InstanceCells({ instance, spaces, choices, refused, onChange }: CellsPr
           aria-label={t('authorization.expiryForAll')}
           options={(['keep', ...EXPIRIES] as const).map((value) => ({ value, label: t(`expiries.${value}`) }))}
           onChange={setExpiryForAll}
-          style={{ width: 130 }}
+          style={{ width: 170 }}
         />
         <Button onClick={() => onChange(withDefault(choices, instance.id, 'expiry', expiryForAll))}>
           {t('authorization.applyExpiry')}
