@@ -66,3 +66,5 @@ try {
   process.stderr.write(`${explain(error)}\n`)
   process.exitCode = 1
 }
+// Everything is closed. Temporal's native runtime, given up while it began, now and then keeps a process from ending by itself.
+process.exit()
