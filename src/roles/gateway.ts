@@ -5,7 +5,6 @@ import { createKeyCheck } from '../audit/key-check.ts'
 import { type Config, ConfigError, type Secrets } from '../config.ts'
 import { isGatewayTarget } from '../gateway/route.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { collectGarbage } from './collect-garbage.ts'
 import { localOrigin, openFoundation } from './foundation.ts'
 import { runGatewayCluster } from './gateway-cluster.ts'
 import { type GatewayMember, joinGatewayCluster } from './gateway-member.ts'
@@ -58,8 +57,6 @@ async function runOneGateway(
       ...(member === null ? {} : { throttle: member.throttle }),
     })
     closers.add(part.close)
-    // Nobody is served yet.
-    collectGarbage()
     const keys = createKeyCheck(foundation.store)
     const addressOf = clientAddressOf(config.trustedProxies)
     const health = createHealthHandler(member?.readiness ?? (() => readinessOf({ gateway: part.gateway.problem })), {
