@@ -24,8 +24,8 @@ export type EgressPolicyOptions = {
   /** Ports of our own listeners on this machine (API, gateway, Temporal, the store's database); read at every check, so the set may grow. */
   ownPorts: ReadonlySet<number>
   /**
-   * Our own services elsewhere, as `host:port`, lower case, IPv6 without brackets: the Temporal frontend, the gateway's internal
-   * address. Not the store's MySQL: Dify's database may be on the same server, and MySQL speaks no HTTP.
+   * Our own services elsewhere, as `host:port`, lower case, IPv6 without brackets: the Temporal frontend. Not the gateway, which has its
+   * URLs below, nor the store's MySQL: Dify's database may be on the same server, and MySQL speaks no HTTP.
    */
   ownEndpoints?: ReadonlySet<string>
   /**
