@@ -16,6 +16,7 @@ import { registerHealth } from './health.ts'
 import { registerInstanceImport } from './instance-import.ts'
 import { registerInstanceTools } from './instance-tools.ts'
 import { registerInstances } from './instances.ts'
+import { registerManualTokens } from './manual-tokens.ts'
 import { registerObserve } from './observe.ts'
 import { registerPlatforms } from './platforms.ts'
 import { ApiProblem, answerError, fieldErrors, invalidRequest } from './problem.ts'
@@ -71,6 +72,7 @@ export function createApi(deps: ApiDeps): Api {
   registerInstanceImport(app, deps)
   registerInstances(app, deps)
   registerInstanceTools(app, deps)
+  registerManualTokens(app, deps)
   registerBindings(app, deps)
   registerAdoption(app, deps)
   registerRotation(app, deps)

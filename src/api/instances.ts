@@ -13,12 +13,13 @@ import {
 } from '../store/instances.ts'
 import { listOpenSyncs } from '../store/syncs.ts'
 import { bindingSchema, showBinding } from './binding-schemas.ts'
+import { clientConfigOf, clientConfigSchema } from './client-config.ts'
 import { type Api, type ApiContext, hasRole } from './context.ts'
 import { deleteWithObjects, deletionQuery, deletionResponses } from './deletion.ts'
 import type { ApiDeps } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
 import { checkHeaders } from './input-rules.ts'
-import { gatewayUrlOf, instanceInput, instancePatch, instanceSchema, showInstance } from './instance-schemas.ts'
+import { instanceInput, instancePatch, instanceSchema, showInstance } from './instance-schemas.ts'
 import { pageOf, pageQuery } from './pagination.ts'
 import { ApiProblem, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
@@ -104,8 +105,6 @@ const bindingsRoute = defineRoute('viewer', {
   responses: { 200: json(pageOf(bindingSchema), 'Bindings') },
 })
 
-const clientConfig = z.object({ mcpServers: z.record(z.string(), z.unknown()) }).openapi('ClientConfig')
-
 const clientConfigRoute = defineRoute('viewer', {
   method: 'get',
   path: '/api/v1/instances/{id}/client-config',
@@ -113,7 +112,7 @@ const clientConfigRoute = defineRoute('viewer', {
   tags,
   summary: 'How an MCP client reaches the instance through the gateway; the token is a placeholder',
   request: { params: idParam },
-  responses: { 200: json(clientConfig, 'An mcpServers JSON') },
+  responses: { 200: json(clientConfigSchema, 'An mcpServers JSON') },
 })
 
 export function registerInstances(app: Api, deps: ApiDeps): void {
@@ -200,12 +199,7 @@ export function registerInstances(app: Api, deps: ApiDeps): void {
 
   app.openapi(clientConfigRoute, async (c) => {
     const instance = await findInstance(deps, c.req.valid('param').id)
-    const server = {
-      type: instance.transport === 'sse' ? 'sse' : 'http',
-      url: gatewayUrlOf(instance, facts.publicUrl),
-      ...(instance.accessMode === 'token' ? { headers: { Authorization: 'Bearer <gateway token>' } } : {}),
-    }
-    return c.json({ mcpServers: { [instance.name]: server } }, 200)
+    return c.json(clientConfigOf(instance, facts.publicUrl, null), 200)
   })
 }
 

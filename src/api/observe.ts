@@ -3,6 +3,7 @@ import { DEPLOYMENT_STATES } from '../domain/states.ts'
 import { listAudit } from '../store/audit.ts'
 import { countDeployments } from '../store/deployments.ts'
 import { listJournalEntries } from '../store/journal.ts'
+import { manualTokenNames } from '../store/manual-tokens.ts'
 import { listOpenSyncs } from '../store/syncs.ts'
 import { TOKEN_ATTENTION_KINDS } from '../store/token-attention.ts'
 import { UPSTREAM_TOOLS } from '../store/tool-changes.ts'
@@ -132,6 +133,9 @@ const logsRoute = defineRoute('viewer', {
             instanceId: idSchema,
             bindingId: idSchema.nullable(),
             tokenId: idSchema.nullable(),
+            tokenName: z.string().nullable().openapi({
+              description: 'Of a token made by hand; kept as long as the journal after it has ended.',
+            }),
             method: z.string(),
             toolName: z.string().nullable(),
             status: z.int(),
@@ -216,10 +220,16 @@ export function registerObserve(app: Api, deps: ApiDeps): void {
       since: since === undefined ? undefined : new Date(since),
       until: until === undefined ? undefined : new Date(until),
     })
-    return c.json(
-      { items: page.items.map((entry) => ({ ...entry, at: iso(entry.at) })), nextCursor: page.nextCursor },
-      200,
+    const byHand = page.items.flatMap(({ bindingId, tokenId }) =>
+      bindingId === null && tokenId !== null ? tokenId : [],
     )
+    const names = await manualTokenNames(store, byHand)
+    const items = page.items.map((entry) => ({
+      ...entry,
+      at: iso(entry.at),
+      tokenName: (entry.tokenId === null ? undefined : names.get(entry.tokenId)) ?? null,
+    }))
+    return c.json({ items, nextCursor: page.nextCursor }, 200)
   })
 
   app.openapi(settingsRoute, (c) => {

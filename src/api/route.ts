@@ -100,7 +100,7 @@ function guard(needs: ApiRole | 'anyone', method: string, audit: RouteAudit | nu
       await c.get('audit')({
         action: audit.action,
         resource: audit.resource,
-        resourceId: c.get('auditId') ?? c.req.param('id') ?? null,
+        resourceId: c.get('auditId') ?? c.req.param('tokenId') ?? c.req.param('id') ?? null,
         fields: fieldNames(sent),
         outcome,
       })

@@ -1,11 +1,12 @@
 import { z } from '@hono/zod-openapi'
 import { SYNC_STATES, TARGET_STATES } from '../domain/states.ts'
-import { findIdempotentSync, type Idempotency } from '../store/idempotency.ts'
+import { findIdempotent, type Idempotency } from '../store/idempotency.ts'
 import { getPlatform } from '../store/platforms.ts'
 import { listTargets } from '../store/sync-targets.ts'
 import { addSyncWarnings, createSync, getSync, listSyncs, type NewSync, type SyncRecord } from '../store/syncs.ts'
 import type { Api, ApiContext } from './context.ts'
 import type { ApiDeps } from './deps.ts'
+import { idempotencyHeader, idempotencyOf } from './idempotency-key.ts'
 import { pageOf, pageQuery } from './pagination.ts'
 import { notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
@@ -33,13 +34,7 @@ const createRoute = defineRoute(
     tags,
     summary: 'Bring instances into spaces of one platform (or plan it: dryRun)',
     request: {
-      headers: z.object({
-        'idempotency-key': z
-          .string()
-          .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
-          .optional()
-          .openapi({ description: 'The same key with the same body starts nothing again and gets the same run.' }),
-      }),
+      headers: idempotencyHeader('The same key with the same body starts nothing again and gets the same run.'),
       body: body(syncInput),
     },
     responses: { 202: json(startedSync, 'Accepted; queued while Temporal is away') },
@@ -95,13 +90,9 @@ export function registerSyncs(app: Api, deps: ApiDeps): void {
 
   app.openapi(createRoute, async (c) => {
     const input = c.req.valid('json')
-    const key = c.req.valid('header')['idempotency-key']
-    const idempotency: Idempotency | null =
-      key === undefined
-        ? null
-        : { apiKeyId: c.get('principal')?.apiKeyId ?? '', key, requestHash: store.digest(canonicalJson(input)) }
+    const idempotency = idempotencyOf(c, store, c.req.valid('header')['idempotency-key'], input)
     // Before the checks: a repeated call gets its run even when the world has changed since.
-    const earlier = idempotency === null ? null : await store.write((tx) => findIdempotentSync(tx, idempotency))
+    const earlier = idempotency === null ? null : await store.write((tx) => findIdempotent(tx, idempotency))
     const known = earlier === null ? null : await getSync(store, earlier)
     if (known !== null) return c.json(showStarted(c, await startRun(deps, known)), 202)
 
@@ -185,13 +176,4 @@ export async function startRun(deps: ApiDeps, sync: SyncRecord): Promise<SyncRec
     spaces: sync.selection.spaceIds === 'all' ? 'all' : sync.selection.spaceIds.length,
   })
   return sync
-}
-
-/** The same text for the same value, whatever the order of its properties. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  )
 }

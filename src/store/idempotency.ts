@@ -6,20 +6,18 @@ import type { Store } from './store.ts'
 /** An Idempotency-Key belongs to the API key that sent it. `requestHash`: a digest of the request's body, hex. */
 export type Idempotency = { apiKeyId: string; key: string; requestHash: string }
 
-/** The sync that this key made before, or null. Throws IdempotencyKeyReusedError when it was for another request. */
-export async function findIdempotentSync(
-  tx: Pick<Tx, 'idempotencyKey'>,
-  idempotency: Idempotency,
-): Promise<string | null> {
+/** The id of what this key made before, or null. Throws IdempotencyKeyReusedError when it was for another request. */
+export async function findIdempotent(tx: Pick<Tx, 'idempotencyKey'>, idempotency: Idempotency): Promise<string | null> {
   const row = await tx.idempotencyKey.findUnique({ where: { id: rowId(idempotency) } })
   if (row === null) return null
   if (row.requestHash !== idempotency.requestHash) throw new IdempotencyKeyReusedError()
   return row.syncId
 }
 
-export async function rememberIdempotentSync(tx: Tx, idempotency: Idempotency, syncId: string): Promise<void> {
+/** `madeId`: the sync, or the manual token. */
+export async function rememberIdempotent(tx: Tx, idempotency: Idempotency, madeId: string): Promise<void> {
   await tx.idempotencyKey.create({
-    data: { id: rowId(idempotency), requestHash: idempotency.requestHash, syncId, createdAt: new Date() },
+    data: { id: rowId(idempotency), requestHash: idempotency.requestHash, syncId: madeId, createdAt: new Date() },
   })
 }
 

@@ -66,7 +66,8 @@ const PURGE_CHUNK = 1_000
 /**
  * Deletes revoked tokens and deleted instances that every live gateway has passed, once they are older than a replica's
  * life (one that was away then has gone or read everything anew). Of a binding that lives on, minted tokens that were revoked
- * before `formerBefore` go; custom ones stay as long as it does: one may come back to it, and to no other.
+ * before `formerBefore` go; custom ones stay as long as it does: one may come back to it, and to no other. So do manual tokens of an
+ * instance that lives on, whatever their origin: the journal names them.
  */
 export async function purgeRevoked(
   store: Store,
@@ -81,7 +82,7 @@ export async function purgeRevoked(
   for (let after = ''; ; ) {
     const rows = await store.db.gatewayToken.findMany({
       where: { ...revoked, id: { gt: after } },
-      select: { id: true, bindingId: true, origin: true, revokedAt: true },
+      select: { id: true, instanceId: true, bindingId: true, origin: true, revokedAt: true },
       orderBy: { id: 'asc' },
       take: PURGE_CHUNK,
     })
@@ -89,10 +90,16 @@ export async function purgeRevoked(
       rows.flatMap((row) => row.bindingId ?? []),
       (ids) => store.db.binding.findMany({ where: { id: { in: ids } }, select: { id: true } }),
     )
-    const alive = new Set(living.map((row) => row.id))
-    const old = rows.filter(({ bindingId, origin, revokedAt }) => {
-      if (bindingId === null || !alive.has(bindingId)) return true
-      return origin === 'minted' && formerBefore !== null && revokedAt !== null && revokedAt < formerBefore
+    const served = await readInChunks(
+      rows.flatMap(({ bindingId, instanceId }) => (bindingId === null ? instanceId : [])),
+      (ids) =>
+        store.db.mcpInstance.findMany({ where: { id: { in: ids }, status: { not: 'deleted' } }, select: { id: true } }),
+    )
+    const alive = new Set([...living, ...served].map((row) => row.id))
+    const old = rows.filter(({ instanceId, bindingId, origin, revokedAt }) => {
+      if (!alive.has(bindingId ?? instanceId)) return true
+      if (bindingId !== null && origin === 'custom') return false
+      return formerBefore !== null && revokedAt !== null && revokedAt < formerBefore
     })
     for (const chunk of chunksOf(old)) {
       const ids = chunk.map((row) => row.id)

@@ -12,7 +12,7 @@ import type { Tx } from './client.ts'
 import { beforeId, clip, type Page, type PageRequest, pageSize, parseJson, toPage } from './columns.ts'
 import { NotFoundError, TokenInUseError } from './errors.ts'
 import type { Sync } from './generated/sqlite/client.ts'
-import { findIdempotentSync, type Idempotency, rememberIdempotentSync } from './idempotency.ts'
+import { findIdempotent, type Idempotency, rememberIdempotent } from './idempotency.ts'
 import type { Headers } from './instances.ts'
 import { bumpRevision } from './revision.ts'
 import { tellOfEnd, tellOfWaiting } from './run-notices.ts'
@@ -350,12 +350,12 @@ export async function createSyncIn(
       createdAt: new Date(),
     },
   })
-  if (idempotency !== null) await rememberIdempotentSync(tx, idempotency, id)
+  if (idempotency !== null) await rememberIdempotent(tx, idempotency, id)
   return { sync: toSync(row), created: true }
 }
 
 async function findEarlier(tx: Tx, workflowId: string | null, idempotency: Idempotency | null): Promise<Sync | null> {
-  const syncId = idempotency === null ? null : await findIdempotentSync(tx, idempotency)
+  const syncId = idempotency === null ? null : await findIdempotent(tx, idempotency)
   if (syncId !== null) return tx.sync.findUnique({ where: { id: syncId } })
   return workflowId === null ? null : tx.sync.findUnique({ where: { workflowId } })
 }

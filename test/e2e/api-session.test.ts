@@ -63,8 +63,10 @@ it('the session of docs/api.md does what the page says', async () => {
   expect(synced).toMatch(/^Beta\tEverything\tcreate$/m)
   expect(synced).toMatch(/\{"state":"succeeded","counts":\{.*"succeeded":2/)
   expect(called).toContain('Echo: hello')
+  expect(called).toMatch(/"Authorization": "Bearer tfg_\w{38}"/)
   // On a machine that stands still it may not be confirmed within the two seconds that the answer waits.
   expect(cut).toMatch(/"effective":(?:true|false).*\n.*"This authorization is switched off\.".* 403\n/)
+  expect(cut?.trimEnd()).toMatch(/\n\{"effective":(?:true|false)\}$/)
   const removal = away?.trim() ?? ''
   expect(await finished(product, removal)).toMatchObject({ state: 'succeeded' })
   expect(await dify.rows()).toEqual([])

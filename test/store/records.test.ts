@@ -653,6 +653,18 @@ describe.each(ENGINES)('records on %s', (engine) => {
       await expect(deleteManualToken(store, instance.id, a.id)).rejects.toBeInstanceOf(NotFoundError)
       await expect(createManualToken(store, { instanceId: newId(), name: 'x' })).rejects.toBeInstanceOf(NotFoundError)
     })
+
+    it('of two calls with one idempotency key at once, one manual token is made', async () => {
+      const instance = await makeInstance(store)
+      const idempotency = { apiKeyId: newId(), key: 'k', requestHash: 'h'.repeat(64) }
+      const input = { instanceId: instance.id, name: 'once' }
+      const made = await Promise.all(Array.from({ length: 5 }, () => createManualToken(store, input, idempotency)))
+      expect(new Set(made.map(({ id, secret }) => `${id} ${secret}`)).size).toBe(1)
+      expect((await listManualTokens(store, instance.id)).items).toHaveLength(1)
+      // The same key of another caller is another key.
+      await createManualToken(store, input, { ...idempotency, apiKeyId: newId() })
+      expect((await listManualTokens(store, instance.id)).items).toHaveLength(2)
+    })
   })
 
   describe('deployments', () => {

@@ -3,7 +3,8 @@ import { newId } from '../../src/domain/ids.ts'
 import { insertAudit } from '../../src/store/audit.ts'
 import { updateBinding } from '../../src/store/bindings.ts'
 import { recordVerified } from '../../src/store/deployments.ts'
-import { createManualToken } from '../../src/store/manual-tokens.ts'
+import { deleteInstance } from '../../src/store/instances.ts'
+import { createManualToken, deleteManualToken, manualTokenNames } from '../../src/store/manual-tokens.ts'
 import { purgeRevoked, recordReplica, removeReplica } from '../../src/store/replicas.ts'
 import { applyRetention, type Retention } from '../../src/store/retention.ts'
 import { currentRevision } from '../../src/store/revision.ts'
@@ -13,7 +14,7 @@ import { createSync, finishSync, getSync, type NewSync, type SyncRecord } from '
 import { tellOfExpiringTokens } from '../../src/store/token-notices.ts'
 import { listTokensOfBinding, mintTokenFor, revokeTokens, setCustomToken } from '../../src/store/tokens.ts'
 import { createWebhook } from '../../src/store/webhooks.ts'
-import { at, makeWorld, one, seenOf, type World } from './fixtures.ts'
+import { at, makeInstance, makeWorld, one, seenOf, type World } from './fixtures.ts'
 import { ENGINES, openTestStore, type TestStore } from './test-store.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -144,6 +145,23 @@ describe.each(ENGINES)('retention on %s', (engine) => {
       expect(await left()).toEqual([active.id, custom.id])
     })
 
+    it('that were made by hand go with the journal that names them, or with their instance', async () => {
+      const instance = await makeInstance(test.store)
+      const input = { instanceId: instance.id, name: 'CI job' }
+      const minted = await createManualToken(test.store, input)
+      const custom = await createManualToken(test.store, { ...input, token: 'By-hand-Token-0123456789-abcdefghij' })
+      const last = await createManualToken(test.store, input)
+      for (const { id } of [minted, custom]) await deleteManualToken(test.store, instance.id, id)
+      const named = async () => [...(await manualTokenNames(test.store, [minted.id, custom.id, last.id])).keys()].sort()
+      await purge(29)
+      expect(await named()).toEqual([minted.id, custom.id, last.id].sort())
+      await purge(31)
+      expect(await named()).toEqual([last.id])
+      await deleteInstance(test.store, instance.id)
+      await purge(1)
+      expect(await named()).toEqual([])
+    })
+
     it('not passed by every live gateway stay, however old', async () => {
       const binding = at(world.bindings, 2)
       const token = await mintTokenFor(test.store, binding.id)
@@ -180,7 +198,7 @@ describe.each(ENGINES)('retention on %s', (engine) => {
       }
       const manual = await createManualToken(test.store, { instanceId: at(world.instances, 0).id, name: 'm' })
       await revokeTokens(test.store, [manual.id])
-      expect((await purgeRevoked(test.store, inDays(1))).tokens).toBe(1)
+      expect((await purgeRevoked(test.store, inDays(1), inDays(1))).tokens).toBe(1)
     })
   })
 
