@@ -5,7 +5,8 @@ import type { ApiContext } from './context.ts'
 
 /** `Idempotency-Key`: a call whose answer was lost can be sent again. Remembered for a day, for the API key that sent it. */
 
-export function idempotencyHeader(description: string) {
+/** `description`: what the same call sent again gets. */
+export function idempotencyHeader({ description }: { description: string }) {
   return z.object({
     'idempotency-key': z
       .string()

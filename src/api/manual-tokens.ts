@@ -86,7 +86,9 @@ const createRoute = defineRoute(
     summary: 'Make a token for a client of one’s own; it is shown this once',
     request: {
       params: idParam,
-      headers: idempotencyHeader('The same key with the same body makes nothing again and gets the same token.'),
+      headers: idempotencyHeader({
+        description: 'The same key with the same body makes nothing again and gets the same token.',
+      }),
       body: body(tokenInput),
     },
     responses: { 201: json(newToken, 'The token and its secret') },

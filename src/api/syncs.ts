@@ -34,7 +34,9 @@ const createRoute = defineRoute(
     tags,
     summary: 'Bring instances into spaces of one platform (or plan it: dryRun)',
     request: {
-      headers: idempotencyHeader('The same key with the same body starts nothing again and gets the same run.'),
+      headers: idempotencyHeader({
+        description: 'The same key with the same body starts nothing again and gets the same run.',
+      }),
       body: body(syncInput),
     },
     responses: { 202: json(startedSync, 'Accepted; queued while Temporal is away') },
