@@ -42,6 +42,8 @@ export class Call {
   answersEvents = false
   /** Once it has gone upstream. */
   exchange: Exchange | null = null
+  /** For OpenCalls. */
+  place = 0
   #refused = false
   #onRelease: (() => void) | null = null
 

@@ -16,6 +16,7 @@ import { judgeBody } from './judge-body.ts'
 import type { GatewayLimits } from './limits.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import { createGatewayMetrics } from './metrics.ts'
+import { OpenCalls } from './open-calls.ts'
 import { isOwnHost, isOwnOrigin } from './own-origin.ts'
 import { planExchange } from './plan-exchange.ts'
 import type { RefusalCode } from './refusal.ts'
@@ -101,25 +102,21 @@ export function createGateway(options: GatewayOptions): Gateway {
   const snapshot = createSnapshot({ view, logger, limits, now, monotonicMs, onChanged })
   const budget: BodyBudget = { usedBytes: 0, maxBytes: limits.requestBudgetBytes }
   const upstreams = createUpstreams(options.egress)
-  const open = new Set<Exchange>()
-  const calls = new Set<Call>()
+  const calls = new OpenCalls()
   const reports = {
     journal,
     metrics:
       options.metrics === undefined
         ? null
         : createGatewayMetrics(options.metrics, {
-            openRequests: () => open.size,
-            openStreams: () => [...open].filter((exchange) => exchange.isStream()).length,
+            openRequests: () => calls.exchanges().length,
+            openStreams: () => calls.exchanges().filter((exchange) => exchange.isStream()).length,
             snapshotAgeSeconds: () => snapshot.ageMs() / 1000,
             credentials: () => snapshot.size(),
             journalDropped: () => journal.dropped?.() ?? 0,
           }),
   }
-  const closed = (call: Call): void => {
-    calls.delete(call)
-    if (call.exchange !== null) open.delete(call.exchange)
-  }
+  const closed = (call: Call): void => calls.delete(call)
   const hashes = createTokenHashes(view.tokenHash, MAX_TOKEN_HASHES)
   let draining = false
   let sweeper: NodeJS.Timeout | null = null
@@ -145,7 +142,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const isStale = (): boolean => snapshot.ageMs() > limits.maxStaleMs
 
   const judgeOpen = (): void => {
-    for (const exchange of open) {
+    for (const exchange of calls.exchanges()) {
       const code = judge(exchange.call)
       if (code !== null) exchange.cut(code)
     }
@@ -288,7 +285,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     })
     const exchange = new Exchange(call, plan, limits)
     call.exchange = exchange
-    open.add(exchange)
     exchange.start(upstreams)
   }
 
@@ -309,10 +305,10 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const drain = async (): Promise<void> => {
     draining = true
-    for (const { res } of calls) if (!res.headersSent) res.shouldKeepAlive = false
-    for (const exchange of open) if (exchange.isOpenEnded()) exchange.cut('gateway_busy')
+    for (const { res } of calls.all()) if (!res.headersSent) res.shouldKeepAlive = false
+    for (const exchange of calls.exchanges()) if (exchange.isOpenEnded()) exchange.cut('gateway_busy')
     await closedOrAfter(calls, limits.drainMs)
-    for (const exchange of open) exchange.cut('gateway_busy')
+    for (const exchange of calls.exchanges()) exchange.cut('gateway_busy')
   }
 
   const guarded = (call: Call, work: () => void): void => {
@@ -365,7 +361,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     seenRevision: () => snapshot.seenRevision(),
     waitFor: (revision, timeoutMs) => snapshot.waitFor(revision, timeoutMs),
     onSeen: (listener) => snapshot.onChange(() => listener(snapshot.seenRevision())),
-    openCount: () => open.size,
+    openCount: () => calls.exchanges().length,
     drain,
     async close() {
       await drain()
@@ -377,7 +373,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 /** Until none is left, also of those that come meanwhile, or for `limitMs`. */
-async function closedOrAfter(calls: ReadonlySet<Call>, limitMs: number): Promise<void> {
+async function closedOrAfter(calls: OpenCalls, limitMs: number): Promise<void> {
   let isOver = false
   let giveUp = (): void => {}
   const limit = new Promise<void>((resolve) => {
@@ -387,8 +383,8 @@ async function closedOrAfter(calls: ReadonlySet<Call>, limitMs: number): Promise
     isOver = true
     giveUp()
   }, limitMs)
-  for (const { res } of calls) {
-    if (isOver) break
+  for (let [call] = calls.all(); call !== undefined && !isOver; [call] = calls.all()) {
+    const { res } = call
     await Promise.race([limit, new Promise<void>((resolve) => void res.on('close', resolve))])
   }
   clearTimeout(timer)

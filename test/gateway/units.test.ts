@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
+import type { Call } from '../../src/gateway/call.ts'
 import type { GatewayJournalEntry } from '../../src/gateway/journal.ts'
 import { createJournalWriter } from '../../src/gateway/journal-writer.ts'
+import { OpenCalls } from '../../src/gateway/open-calls.ts'
 import { isGatewayTarget, parseRoute } from '../../src/gateway/route.ts'
 import { EventSplitter, EventTooLargeError, formatEvent, parseEvent } from '../../src/gateway/sse.ts'
 import { silentLogger } from '../support/logger.ts'
@@ -19,6 +21,45 @@ const entry = (n: number): GatewayJournalEntry => ({
   responseBytes: 0,
   durationMs: 0,
   traceId: '0'.repeat(32),
+})
+
+describe('the calls that are open', () => {
+  type Named = Call & { name: string }
+  const made = (name: string, isSent = false) =>
+    ({ name, place: 0, exchange: isSent ? { name } : null }) as unknown as Named
+  const names = (calls: OpenCalls) => calls.all().map((call) => (call as Named).name)
+
+  it('come and go in any order', () => {
+    fc.assert(
+      fc.property(fc.array(fc.option(fc.nat(100), { nil: null })), (steps) => {
+        const calls = new OpenCalls()
+        const expected: Named[] = []
+        for (const [index, step] of steps.entries()) {
+          if (step === null || expected.length === 0) {
+            const call = made(String(index))
+            calls.add(call)
+            expected.push(call)
+          } else {
+            for (const call of expected.splice(step % expected.length, 1)) calls.delete(call)
+          }
+          expect(new Set(names(calls))).toEqual(new Set(expected.map(({ name }) => name)))
+          expect(names(calls)).toHaveLength(expected.length)
+        }
+      }),
+    )
+  })
+
+  it('may end while they are gone through, and tell which of them have gone upstream', () => {
+    const calls = new OpenCalls()
+    for (const call of [made('a', true), made('b'), made('c', true)]) calls.add(call)
+    expect(calls.exchanges()).toMatchObject([{ name: 'a' }, { name: 'c' }])
+    const seen: string[] = []
+    for (const call of calls.all()) {
+      seen.push((call as Named).name)
+      calls.delete(call)
+    }
+    expect([seen, names(calls)]).toEqual([['a', 'b', 'c'], []])
+  })
 })
 
 describe('the journal writer', () => {
