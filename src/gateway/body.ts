@@ -1,12 +1,13 @@
 import type { ClientRequest } from './client.ts'
 import { Pieces } from './pieces.ts'
+import { RequestBody } from './request-body.ts'
 
 /** Bytes of request bodies held at this moment, and how many may be. */
 export type BodyBudget = { usedBytes: number; readonly maxBytes: number }
 
 export type BodyOutcome =
   /** The whole body; its bytes are taken from the budget until the caller gives them back. */
-  | { kind: 'whole'; body: Buffer }
+  | { kind: 'whole'; body: RequestBody }
   | { kind: 'too-large' }
   | { kind: 'budget' }
   | { kind: 'timeout' }
@@ -48,7 +49,7 @@ export function readBody(
     else if (budget.usedBytes > budget.maxBytes) settle({ kind: 'budget' })
   }
   const onEnd = (): void => {
-    if (!settled) settle({ kind: 'whole', body: pieces.take() })
+    if (!settled) settle({ kind: 'whole', body: new RequestBody(pieces.takeFew()) })
   }
   const onGone = (): void => {
     if (!settled) settle({ kind: 'gone' })

@@ -2,9 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ClientResponse } from './client.ts'
 import { fieldLines } from './http-fields.ts'
-
-/** Up to this size head and body go out as one string: one write, one packet, and cheaper than gathering two buffers. */
-const ONE_WRITE_MAX_BYTES = 8 * 1024
+import { TEXT_MAX_BYTES } from './pieces.ts'
 
 /** An answer on a DirectConnection. */
 export class DirectResponse implements ClientResponse {
@@ -109,7 +107,7 @@ export class DirectResponse implements ClientResponse {
 }
 
 function send(socket: Socket, before: string, chunk: Buffer, after: string): boolean {
-  if (chunk.length <= ONE_WRITE_MAX_BYTES) return socket.write(before + chunk.toString('latin1') + after, 'latin1')
+  if (chunk.length <= TEXT_MAX_BYTES) return socket.write(before + chunk.toString('latin1') + after, 'latin1')
   socket.cork()
   if (before !== '') socket.write(before, 'latin1')
   let more = socket.write(chunk)

@@ -34,8 +34,6 @@ const TCP_PROBE_AFTER_MS = 30_000
 const ENCODING = new Set(['content-encoding'])
 const ABOUT_A_BODY = new Set(['content-type', 'content-encoding'])
 const WHOLE_MAX_BYTES = 64 * 1024
-/** Beyond this, copying the body into one text with its head costs more than gathering the two. */
-const ONE_WRITE_MAX_BYTES = 8 * 1024
 /** Of a body that nobody wants: beyond this, the connection is given up rather than read on. */
 const DROP_MAX_BYTES = 64 * 1024
 
@@ -191,12 +189,10 @@ export class Exchange implements UpstreamHandler {
     this.#over = true
     const { res } = this.call
     if (this.#mode === 'whole') {
-      const body = this.#kept.take()
-      this.call.responseBytes = body.length
+      this.call.responseBytes = this.#kept.bytes
       res.writeHead(this.#status, this.#headers)
-      // As latin1 text the very bytes go out together with the head, in one write instead of a gathered one.
-      if (body.length <= ONE_WRITE_MAX_BYTES) res.end(body.toString('latin1'), 'latin1')
-      else res.end(body)
+      // As text the very bytes go out together with the head, in one write instead of a gathered one.
+      res.end(this.#kept.takeText(), 'latin1')
       return
     }
     if (!res.headersSent) res.writeHead(this.#status, this.#headers)

@@ -21,6 +21,7 @@ import { isOwnHost, isOwnOrigin } from './own-origin.ts'
 import { planExchange } from './plan-exchange.ts'
 import type { RefusalCode } from './refusal.ts'
 import { NO_IDS, sendRefusal } from './refusal.ts'
+import type { RequestBody } from './request-body.ts'
 import type { Route } from './route.ts'
 import { parseRoute } from './route.ts'
 import { idsIn } from './rpc.ts'
@@ -238,7 +239,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       })
     }
     if (address.refusal !== null) {
-      if (body !== null) call.ids = idsIn(body)
+      if (body !== null) call.ids = idsIn(body.joined())
       call.refuse(address.refusal)
     } else if (body !== null) {
       forward(call, address, body)
@@ -249,16 +250,16 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  const forward = (call: Call, address: AdmittedAddress, body: Buffer | null): void => {
+  const forward = (call: Call, address: AdmittedAddress, body: RequestBody | null): void => {
     const verdict = judge(call)
     const { instance } = call
     if (verdict !== null || instance === null) {
-      if (body !== null) call.ids = idsIn(body)
+      if (body !== null) call.ids = idsIn(body.joined())
       call.refuse(verdict ?? 'instance_unknown')
       return
     }
     const grant = grantOf(instance, call.credential)
-    const request = body === null ? null : judgeBody(call, grant.tools, body)
+    const request = body === null ? null : judgeBody(call, grant.tools, body.joined())
     if (typeof request === 'string') {
       call.refuse(request)
       return

@@ -5,6 +5,7 @@ import type { ExchangePlan } from './exchange.ts'
 import type { Grant } from './grant.ts'
 import { requestHeaders } from './headers.ts'
 import type { GatewayLimits } from './limits.ts'
+import { RequestBody } from './request-body.ts'
 import type { RpcRequest } from './rpc.ts'
 import { withAllowedTools } from './rpc.ts'
 import type { SubjectSeal } from './session.ts'
@@ -18,7 +19,7 @@ export type PlanInput = {
   grant: Grant
   address: Extract<Address, { refusal: null }>
   /** null for GET and DELETE. */
-  message: { body: Buffer /** Parsed where a policy looked into it. */; request: RpcRequest | null } | null
+  message: { body: RequestBody /** Parsed where a policy looked into it. */; request: RpcRequest | null } | null
   /** The client's own `Authorization`, if it goes upstream. */
   forwardedAuthorization: string | null
   seal: SubjectSeal
@@ -53,7 +54,7 @@ export function planExchange(input: PlanInput): ExchangePlan {
         inspected: tools !== null || route.kind === 'sse',
         rewrittenBody: rewrittenBody !== null,
       }),
-      body: rewrittenBody ?? message?.body ?? null,
+      body: rewrittenBody === null ? (message?.body ?? null) : new RequestBody([rewrittenBody]),
       idleTimeoutMs: instance.limits.idleTimeoutMs ?? 0,
       headersTimeoutMs: isOpenEnded ? 0 : (instance.limits.headersTimeoutMs ?? limits.headersTimeoutMs),
     },

@@ -1,4 +1,5 @@
 import { fieldLines } from './http-fields.ts'
+import type { RequestBody } from './request-body.ts'
 
 /** One request as it goes to an MCP server. */
 export type UpstreamRequest = {
@@ -8,7 +9,7 @@ export type UpstreamRequest = {
   /** Flat (name, value, …), without Host, Connection, Content-Length and Transfer-Encoding: those are written here. */
   headers: readonly string[]
   /** Let go of (null) once it has been handed to the connection: an answer may last for hours. */
-  body: Buffer | null
+  body: RequestBody | null
   /** Until the head of the response is there; 0 = no limit. */
   headersTimeoutMs: number
   /** Between two parts of the response; 0 = no limit. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TEXT_MAX_BYTES, textOf } from './pieces.ts'
 import type { ResponseListener } from './response-parser.ts'
 import { ResponseParser, UPSTREAM_KEEP_ALIVE_MS } from './response-parser.ts'
 import type { CallHolder, UpstreamCall } from './upstream-call.ts'
@@ -10,9 +11,6 @@ export type ConnectionOwner = {
   onFree(connection: UpstreamConnection): void
   onClosed(connection: UpstreamConnection): void
 }
-
-/** Up to this size head and body go out as one string: one write, one packet, and cheaper than gathering two buffers. */
-const ONE_WRITE_MAX_BYTES = 8 * 1024
 
 /** A connection to an MCP server: one call at a time, the next when the last one's response is whole. Nothing is pipelined. */
 export class UpstreamConnection implements ResponseListener, CallHolder {
@@ -56,12 +54,15 @@ export class UpstreamConnection implements ResponseListener, CallHolder {
     const { body } = request
     request.body = null
     if (body === null) this.#socket.write(head, 'latin1')
-    else if (body.length <= ONE_WRITE_MAX_BYTES) {
-      this.#socket.write(head + body.toString('latin1'), 'latin1')
-    } else {
+    // One write, one packet, and cheaper than gathering two.
+    else if (body.length <= TEXT_MAX_BYTES) this.#socket.write(head + textOf(body.pieces), 'latin1')
+    else {
       this.#socket.cork()
       this.#socket.write(head, 'latin1')
-      this.#socket.write(body)
+      for (const piece of body.pieces) {
+        if (piece.length > TEXT_MAX_BYTES) this.#socket.write(piece)
+        else this.#socket.write(piece.toString('latin1'), 'latin1')
+      }
       this.#socket.uncork()
     }
   }

@@ -39,15 +39,20 @@ function ready() {
 }
 
 describe('bodies', () => {
-  it.each([false, true])('of 5 MB arrive intact in both directions (chunked: %s)', async (chunked) => {
-    const { url, token } = ready()
-    const text = 'äöü0123456789'.repeat((5 * MEBIBYTE) / 16)
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'x', params: { text } })
-    upstream.answer = (_req, res, received) => res.writeHead(200, { 'content-type': 'application/json' }).end(received)
-    const answer = await send(url, { headers: { Authorization: token }, body, chunked })
-    expect(upstream.requests[0]?.body === body).toBe(true)
-    expect(answer.body === body).toBe(true)
-  })
+  const SIZES = { '70 KB': 70_000, '700 KB': 700_000, '5 MB': 5 * MEBIBYTE }
+  it.each(Object.entries(SIZES).flatMap(([size, bytes]) => [false, true].map((chunked) => ({ size, bytes, chunked }))))(
+    'of $size arrive intact in both directions (chunked: $chunked)',
+    async ({ bytes, chunked }) => {
+      const { url, token } = ready()
+      const text = 'äöü0123456789'.repeat(bytes / 16)
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'x', params: { text } })
+      upstream.answer = (_req, res, received) =>
+        res.writeHead(200, { 'content-type': 'application/json' }).end(received)
+      const answer = await send(url, { headers: { Authorization: token }, body, chunked })
+      expect(upstream.requests[0]?.body === body).toBe(true)
+      expect(answer.body === body).toBe(true)
+    },
+  )
 
   it('reach the upstream byte for byte', async () => {
     const { url, token } = ready()

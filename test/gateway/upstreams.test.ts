@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createEgressPolicy } from '../../src/egress/policy.ts'
+import { RequestBody } from '../../src/gateway/request-body.ts'
 import type { UpstreamHandler, UpstreamRequest } from '../../src/gateway/upstream-call.ts'
 import { UpstreamsClosedError } from '../../src/gateway/upstream-call.ts'
 import { createUpstreams } from '../../src/gateway/upstreams.ts'
@@ -59,7 +60,7 @@ const request = (): UpstreamRequest => ({
   method: 'POST',
   path: '/mcp',
   headers: [],
-  body: Buffer.from('{}'),
+  body: new RequestBody([Buffer.from('{}')]),
   headersTimeoutMs: 0,
   idleTimeoutMs: 0,
 })
