@@ -3,7 +3,7 @@ import { ToolferryError } from '../src/domain/errors.ts'
 import type { SyncState } from '../src/domain/states.ts'
 import { finalState, isClosed, type TargetCounts } from '../src/domain/states.ts'
 import { getBindings, setBindingsEnabled } from '../src/store/bindings.ts'
-import { finishDeletions } from '../src/store/deletions.ts'
+import { finishRemoval } from '../src/store/deletions.ts'
 import { dropUnchangedTargets } from '../src/store/run-targets.ts'
 import type { Store } from '../src/store/store.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
@@ -142,7 +142,9 @@ export async function recordOutcome(
     const counts = await countTargets(store, sync.id)
     const state = stateOf(input, sync.dryRun, counts)
     const failure = input.outcome === 'failed' ? { errorType: input.type, errorMessage: input.message } : {}
-    const closing = await finishSync(store, sync.id, { state, counts, ...failure })
+    const removes = sync.action === 'remove' && !sync.dryRun
+    const outcome = { state, counts, ...failure }
+    const closing = removes ? await finishRemoval(store, sync, outcome) : await finishSync(store, sync.id, outcome)
     if (sync.scheduled) await dropUnchangedTargets(store, sync.id)
     if (closing) {
       await appendSyncEvent(store, sync.id, 'sync', { state, counts })
@@ -158,7 +160,6 @@ export async function recordOutcome(
         requestId: null,
       })
     }
-    if (sync.action === 'remove' && !sync.dryRun) await finishDeletions(store, sync)
     if (closing) return { state, counts }
     const closed = await getSync(store, sync.id)
     return { state: closed?.state ?? state, counts: closed?.counts ?? counts }

@@ -1,13 +1,13 @@
 import { OPEN_SYNC_STATES } from '../domain/states.ts'
 import type { Tx } from './client.ts'
 import { NotFoundError, StoreError } from './errors.ts'
-import { deleteInstance } from './instances.ts'
-import { deletePlatform } from './platforms.ts'
+import { deleteInstanceIn } from './instances.ts'
+import { deletePlatformIn } from './platforms.ts'
 import { DEPLOYED } from './removal.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
 import { finishOpenTargets } from './sync-targets.ts'
-import { createSyncIn, type Selection, type SyncRecord, toSync } from './syncs.ts'
+import { createSyncIn, finishSyncIn, type Selection, type SyncOutcome, type SyncRecord, toSync } from './syncs.ts'
 
 /**
  * Deleting an instance or a platform that has objects on platforms: from the first moment nothing new is written for it, one
@@ -53,16 +53,23 @@ export async function beginDeletion(store: Store, doomed: Doomed, options: Delet
   })
 }
 
-/** After a removal run: what is being deleted and has no object left anywhere goes for good. The rest stays as it is. */
-export async function finishDeletions(store: Store, run: SyncRecord): Promise<void> {
-  const { instanceIds } = run.selection
-  const removing = await store.db.mcpInstance.findMany({
-    where: { id: { in: instanceIds }, status: { not: 'deleted' }, removingAt: { not: null } },
-    select: { id: true },
+/**
+ * Closes a removal run as `finishSync` does. In the same transaction, so that who sees the run's end sees that as well, what is
+ * being deleted and has no object left anywhere goes for good. The rest stays as it is.
+ */
+export async function finishRemoval(store: Store, run: SyncRecord, outcome: SyncOutcome): Promise<boolean> {
+  return await store.write(async (tx) => {
+    await bumpRevision(store, tx)
+    const closing = await finishSyncIn(tx, run.id, outcome)
+    const removing = await tx.mcpInstance.findMany({
+      where: { id: { in: run.selection.instanceIds }, status: { not: 'deleted' }, removingAt: { not: null } },
+      select: { id: true },
+    })
+    for (const { id } of removing) await unlessDeployed(() => deleteInstanceIn(store, tx, id))
+    const platform = await tx.platform.findUnique({ where: { id: run.platformId }, select: { status: true } })
+    if (platform?.status === 'removing') await unlessDeployed(() => deletePlatformIn(store, tx, run.platformId))
+    return closing
   })
-  for (const { id } of removing) await unlessDeployed(() => deleteInstance(store, id))
-  const platform = await store.db.platform.findUnique({ where: { id: run.platformId }, select: { status: true } })
-  if (platform?.status === 'removing') await unlessDeployed(() => deletePlatform(store, run.platformId))
 }
 
 /** Runs that were about to write for it skip that: a target that has ended is not begun. */

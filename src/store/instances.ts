@@ -193,30 +193,38 @@ export async function updateInstance(
  * `has_deployments` while objects of it are on a platform, unless `forget`. The rows go in purgeRevoked.
  */
 export async function deleteInstance(store: Store, id: string, options: { forget?: boolean } = {}): Promise<void> {
-  await store.write(async (tx) => {
-    const revision = await bumpRevision(store, tx)
-    const row = await tx.mcpInstance.findUnique({ where: { id } })
-    if (row === null || row.status === 'deleted') throw new NotFoundError('The instance')
-    await forgetBindings(store, tx, { instanceId: id }, options.forget === true)
-    await tx.gatewayToken.updateMany({
-      where: { instanceId: id, state: { not: 'revoked' } },
-      data: { state: 'revoked', revokedAt: new Date(), revision },
-    })
-    await tx.toolSnapshot.deleteMany({ where: { instanceId: id } })
-    await tx.mcpInstance.update({
-      where: { id },
-      data: {
-        name: `deleted ${id}`,
-        status: 'deleted',
-        removingAt: null,
-        sealedQuery: null,
-        sealedHeaders: null,
-        sealedDefaultPassThrough: null,
-        revision,
-        rowVersion: { increment: 1 },
-        updatedAt: new Date(),
-      },
-    })
+  await store.write((tx) => deleteInstanceIn(store, tx, id, options))
+}
+
+/** As `deleteInstance`, within a transaction; what it throws, it throws before it changes anything. */
+export async function deleteInstanceIn(
+  store: Store,
+  tx: Tx,
+  id: string,
+  options: { forget?: boolean } = {},
+): Promise<void> {
+  const revision = await bumpRevision(store, tx)
+  const row = await tx.mcpInstance.findUnique({ where: { id } })
+  if (row === null || row.status === 'deleted') throw new NotFoundError('The instance')
+  await forgetBindings(store, tx, { instanceId: id }, options.forget === true)
+  await tx.gatewayToken.updateMany({
+    where: { instanceId: id, state: { not: 'revoked' } },
+    data: { state: 'revoked', revokedAt: new Date(), revision },
+  })
+  await tx.toolSnapshot.deleteMany({ where: { instanceId: id } })
+  await tx.mcpInstance.update({
+    where: { id },
+    data: {
+      name: `deleted ${id}`,
+      status: 'deleted',
+      removingAt: null,
+      sealedQuery: null,
+      sealedHeaders: null,
+      sealedDefaultPassThrough: null,
+      revision,
+      rowVersion: { increment: 1 },
+      updatedAt: new Date(),
+    },
   })
 }
 

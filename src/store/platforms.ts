@@ -187,14 +187,22 @@ export async function setPlatformChecked(store: Store, id: string, at: Date = ne
  * Throws StoreError `has_deployments` while objects of ours are on the platform, unless `forget`.
  */
 export async function deletePlatform(store: Store, id: string, options: { forget?: boolean } = {}): Promise<void> {
-  await store.write(async (tx) => {
-    if ((await tx.platform.findUnique({ where: { id } })) === null) throw new NotFoundError('The platform')
-    const spaces = await tx.space.findMany({ where: { platformId: id }, select: { id: true } })
-    await forgetBindings(store, tx, { spaceIds: spaces.map((space) => space.id) }, options.forget === true)
-    await tx.space.deleteMany({ where: { platformId: id } })
-    await tx.syncProfile.deleteMany({ where: { platformId: id } })
-    await tx.platform.delete({ where: { id } })
-  })
+  await store.write((tx) => deletePlatformIn(store, tx, id, options))
+}
+
+/** As `deletePlatform`, within a transaction; what it throws, it throws before it changes anything. */
+export async function deletePlatformIn(
+  store: Store,
+  tx: Tx,
+  id: string,
+  options: { forget?: boolean } = {},
+): Promise<void> {
+  if ((await tx.platform.findUnique({ where: { id } })) === null) throw new NotFoundError('The platform')
+  const spaces = await tx.space.findMany({ where: { platformId: id }, select: { id: true } })
+  await forgetBindings(store, tx, { spaceIds: spaces.map((space) => space.id) }, options.forget === true)
+  await tx.space.deleteMany({ where: { platformId: id } })
+  await tx.syncProfile.deleteMany({ where: { platformId: id } })
+  await tx.platform.delete({ where: { id } })
 }
 
 /**

@@ -256,33 +256,34 @@ export async function addSyncWarnings(store: Store, id: string, warnings: readon
   })
 }
 
+export type SyncOutcome = {
+  state: (typeof CLOSED_SYNC_STATES)[number]
+  counts?: TargetCounts
+  errorType?: string | null
+  errorMessage?: string | null
+}
+
 /** Closes the run, and tells of it. False when it was closed before: then it stands as it was closed. */
-export async function finishSync(
-  store: Store,
-  id: string,
-  outcome: {
-    state: (typeof CLOSED_SYNC_STATES)[number]
-    counts?: TargetCounts
-    errorType?: string | null
-    errorMessage?: string | null
-  },
-): Promise<boolean> {
-  return await store.write(async (tx) => {
-    const changed = await tx.sync.updateMany({
-      where: { id, state: OPEN },
-      data: {
-        state: outcome.state,
-        phase: 'done',
-        ...(outcome.counts === undefined ? {} : { counts: JSON.stringify(outcome.counts) }),
-        errorType: outcome.errorType ?? null,
-        errorMessage:
-          outcome.errorMessage === undefined || outcome.errorMessage === null ? null : clip(outcome.errorMessage, 4000),
-        finishedAt: new Date(),
-      },
-    })
-    if (changed.count > 0) await tellOfEnd(tx, id)
-    return changed.count > 0
+export async function finishSync(store: Store, id: string, outcome: SyncOutcome): Promise<boolean> {
+  return await store.write((tx) => finishSyncIn(tx, id, outcome))
+}
+
+/** As `finishSync`, within a transaction. */
+export async function finishSyncIn(tx: Tx, id: string, outcome: SyncOutcome): Promise<boolean> {
+  const changed = await tx.sync.updateMany({
+    where: { id, state: OPEN },
+    data: {
+      state: outcome.state,
+      phase: 'done',
+      ...(outcome.counts === undefined ? {} : { counts: JSON.stringify(outcome.counts) }),
+      errorType: outcome.errorType ?? null,
+      errorMessage:
+        outcome.errorMessage === undefined || outcome.errorMessage === null ? null : clip(outcome.errorMessage, 4000),
+      finishedAt: new Date(),
+    },
   })
+  if (changed.count > 0) await tellOfEnd(tx, id)
+  return changed.count > 0
 }
 
 /** What the admin wants of the open run. False when it is closed. */

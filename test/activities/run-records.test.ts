@@ -1,12 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordOutcome, recordState, setSpaceAuthorization } from '../../activities/run-records.ts'
+import { newId } from '../../src/domain/ids.ts'
 import { listAudit } from '../../src/store/audit.ts'
 import { ensureBindings, getBindings, setBindingsEnabled } from '../../src/store/bindings.ts'
+import { beginDeletion } from '../../src/store/deletions.ts'
+import { recordIntent } from '../../src/store/deployments.ts'
+import { getInstance } from '../../src/store/instances.ts'
+import { getPlatform } from '../../src/store/platforms.ts'
 import { getSpace } from '../../src/store/spaces.ts'
+import type { Store } from '../../src/store/store.ts'
 import { listSyncEvents } from '../../src/store/sync-events.ts'
 import { listTargetsForSpace } from '../../src/store/sync-targets.ts'
 import { finishSync, getSync, requestCancel, requestPause, updateSync } from '../../src/store/syncs.ts'
-import { at, makeInstance } from '../store/fixtures.ts'
+import { at, makeInstance, makeWorld, markGone } from '../store/fixtures.ts'
 import { type ActivityWorld, openActivityWorld } from './activity-world.ts'
 
 /** What the workflow has recorded, on a real store. */
@@ -196,5 +202,29 @@ describe('recordOutcome', () => {
     })
     const targets = await listTargetsForSpace(store, sync.id, at(world.spaces, 0).id)
     expect(targets.map(({ errorType }) => errorType)).toEqual(['TargetGone', 'TargetGone'])
+  })
+
+  it.each(['instance', 'platform'])('of a removal: who sees its end sees that the %s is gone', async (what) => {
+    const { store } = world.deps
+    const { platform, instances, bindings } = await makeWorld(store, { spaces: 1, instances: 1 })
+    const instanceId = at(instances, 0).id
+    await recordIntent(store, at(bindings, 0).id, { syncId: newId(), identity: { id: newId(), key: 'k' } })
+    const doomed = what === 'instance' ? { instanceId } : { platformId: platform.id }
+    const [removal] = await beginDeletion(store, doomed, { requestedBy: 'ann', acceptWarnings: false })
+    const syncId = removal?.id ?? ''
+    await markGone(store, at(bindings, 0).id, syncId)
+    const seen: [boolean, boolean][] = []
+    // What others see after each of its transactions.
+    const write: Store['write'] = async (work, options) => {
+      const result = await store.write(work, options)
+      const gone =
+        (await (what === 'instance' ? getInstance(store, instanceId) : getPlatform(store, platform.id))) === null
+      seen.push([(await getSync(store, syncId))?.finishedAt !== null, gone])
+      return result
+    }
+    const deps = { ...world.deps, store: { ...store, write } }
+    await world.run(() => recordOutcome(deps, { syncId, outcome: 'finished' }))
+    expect(seen.at(-1)).toEqual([true, true])
+    expect(seen.filter(([closed, gone]) => closed !== gone)).toEqual([])
   })
 })

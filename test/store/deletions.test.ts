@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { ensureBindings } from '../../src/store/bindings.ts'
-import { beginDeletion, finishDeletions } from '../../src/store/deletions.ts'
+import { beginDeletion, finishRemoval } from '../../src/store/deletions.ts'
 import { recordAdopted, recordFailure, recordIntent, saveCheckpoint } from '../../src/store/deployments.ts'
 import { createGatewayView } from '../../src/store/gateway-view.ts'
 import { deleteInstance, getInstance, listInstances, updateInstance } from '../../src/store/instances.ts'
@@ -94,12 +94,12 @@ describe.each(ENGINES)('on %s', (engine) => {
       const [run] = await beginDeletion(store, { instanceId: id }, BY)
       if (run === undefined) throw new Error('no run')
       await markGone(store, at(world.bindings, 0).id, run.id)
-      await finishDeletions(store, run)
+      await finishRemoval(store, run, { state: 'succeeded' })
       expect((await getInstance(store, id))?.status).toBe('removing')
       await removeAll(world, id)
-      await finishDeletions(store, run)
+      await finishRemoval(store, run, { state: 'succeeded' })
       expect(await getInstance(store, id)).toBeNull()
-      await finishDeletions(store, run)
+      await finishRemoval(store, run, { state: 'succeeded' })
       expect((await getInstance(store, at(world.instances, 1).id))?.status).toBe('active')
     })
 
@@ -129,10 +129,10 @@ describe.each(ENGINES)('on %s', (engine) => {
         { cancelRequested: false },
       ])
       if (run === undefined) throw new Error('no run')
-      await finishDeletions(store, run)
+      await finishRemoval(store, run, { state: 'succeeded' })
       expect(await getPlatform(store, id)).not.toBeNull()
       await removeAll(world)
-      await finishDeletions(store, run)
+      await finishRemoval(store, run, { state: 'succeeded' })
       expect(await getPlatform(store, id)).toBeNull()
       expect((await getInstance(store, at(world.instances, 0).id))?.status).toBe('active')
     })
