@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import type { Secrets } from '../../src/config.ts'
 import { createApiClient } from './api-client.ts'
+import { startBalancer } from './balancer.ts'
 import { freePort } from './mcp-servers.ts'
 import type { Product } from './product.ts'
 import { type RoleName, type RoleProcess, roleProcess } from './role-process.ts'
@@ -43,6 +46,7 @@ export type ClusterOptions = {
 
 const SERVER = { host: '127.0.0.1', port: 3306, user: 'root' }
 const NAMESPACE = 'default'
+const run = promisify(execFile)
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const database = `toolferry_e2e_${randomBytes(6).toString('hex')}`
@@ -54,8 +58,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const temporal = await startTestTemporal(NAMESPACE)
   const adminKey = `admin-${randomBytes(24).toString('hex')}`
   const gatewayPorts = await ports(options.gateways ?? 2)
-  const balancer = await startTcpProxy(...gatewayPorts.map((port) => ({ host: '127.0.0.1', port })))
-  const origin = `http://127.0.0.1:${balancer.port}`
+  const balancer = await startBalancer(gatewayPorts)
+  const { origin } = balancer
   const storeNetwork = await startTcpProxy({ host: SERVER.host, port: SERVER.port })
   const masterKey = randomBytes(32)
   const databaseUrl = (port: number) => `mysql://root@127.0.0.1:${port}/${database}`
@@ -94,6 +98,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     await stop()
     throw error
   }
+  const killWorkers = async () => void (await Promise.all(workers.map((worker) => worker.kill())))
+  const startWorkers = async () => void (await Promise.all(workers.map((worker) => worker.start())))
   return {
     ...createApiClient({
       origins: () => apis.map((api) => api.origin),
@@ -101,6 +107,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       adminKey: () => adminKey,
     }),
     origin,
+    apiOrigins: apis.map((api) => api.origin),
     gatewayOrigins: gateways.map((gateway) => gateway.origin),
     temporalAddress: temporal.address,
     temporalUi: temporal.uiUrl,
@@ -121,8 +128,18 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
         return made
       },
     },
-    killWorkers: async () => void (await Promise.all(workers.map((worker) => worker.kill()))),
-    startWorkers: async () => void (await Promise.all(workers.map((worker) => worker.start()))),
+    storeText: async () => {
+      const server = [`--host=${SERVER.host}`, `--port=${SERVER.port}`, `--user=${SERVER.user}`]
+      const { stdout } = await run('mysqldump', [...server, database], {
+        encoding: 'latin1',
+        maxBuffer: 256 * 1024 * 1024,
+      })
+      return stdout
+    },
+    killWorkers,
+    startWorkers,
+    kill: killWorkers,
+    restart: startWorkers,
     stop,
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +9,8 @@ import { roleProcess } from './role-process.ts'
 /** The product as tests meet it, over HTTP only, whatever processes it is made of. */
 export type Product = ApiClient & {
   origin: string
+  /** Every process that serves the API, by itself. */
+  apiOrigins: string[]
   /** Every gateway process by itself. */
   gatewayOrigins: string[]
   /** host:port of its Temporal server. */
@@ -17,17 +19,19 @@ export type Product = ApiClient & {
   adminKey: string
   /** Everything its processes printed so far: what must hold no secret. */
   output: () => string
+  /** Everything that lies in its store, as it lies there: what must hold no secret in the clear. */
+  storeText: () => Promise<string>
+  /** SIGKILL, as a crash would: the one process, or every worker; the Temporal server survives. */
+  kill: () => Promise<void>
+  /** Starts what was killed or shut down again, on the same data and ports. */
+  restart: () => Promise<void>
   stop: () => Promise<void>
 }
 
 export type OneProcess = Product & {
   dataDir: string
-  /** SIGKILL: the process alone, as a crash would; its Temporal server survives. */
-  kill: () => Promise<void>
   /** SIGTERM, as an admin would: everything of it ends, its Temporal server too; the data stays. */
   shutDown: () => Promise<void>
-  /** Starts it again on the same data and ports. */
-  restart: () => Promise<void>
 }
 
 /** The embedded shape: `node src/main.ts all`. */
@@ -53,6 +57,7 @@ export async function startProduct(env: Record<string, string> = {}): Promise<On
       adminKey: () => adminKey,
     }),
     origin: role.origin,
+    apiOrigins: [role.origin],
     gatewayOrigins: [role.origin],
     dataDir,
     temporalAddress: `127.0.0.1:${ports.temporal}`,
@@ -61,6 +66,10 @@ export async function startProduct(env: Record<string, string> = {}): Promise<On
       return adminKey
     },
     output: role.output,
+    storeText: async () => {
+      const files = (await readdir(dataDir)).filter((name) => name.startsWith('toolferry.db'))
+      return (await Promise.all(files.map((name) => readFile(join(dataDir, name), 'latin1')))).join('\n')
+    },
     kill: role.kill,
     shutDown: async () => void (await role.stop()),
     restart: start,

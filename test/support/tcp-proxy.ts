@@ -32,12 +32,10 @@ export type TcpProxy = {
 
 type Pair = { client: Socket; server: Socket; held: boolean }
 
-/** A proxy to one address, or in turn to several, as a load balancer would. */
-export async function startTcpProxy(...targets: { host: string; port: number }[]): Promise<TcpProxy> {
+export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
   const cuts: { text: string; done: () => void }[] = []
   let holdNew = false
-  let turn = 0
 
   const hold = (pair: Pair, held: boolean) => {
     pair.held = held
@@ -48,8 +46,6 @@ export async function startTcpProxy(...targets: { host: string; port: number }[]
   }
 
   const listener = createServer((client) => {
-    const target = targets[turn % targets.length] ?? { host: '127.0.0.1', port: 0 }
-    turn += 1
     const server = connect({ ...target, noDelay: true })
     client.setNoDelay(true)
     const pair: Pair = { client, server, held: false }
