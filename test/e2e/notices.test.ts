@@ -15,7 +15,7 @@ let elsewhere: Receiver
 beforeAll(async () => {
   ;[receiver, elsewhere, dify] = await Promise.all([startReceiver(), startReceiver(), createDifyDatabase()])
   await dify.addWorkspace({ name: 'Sales' })
-  cluster = await startCluster({ apis: 1, workers: 1, gateways: 1, env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '5' } })
+  cluster = await startCluster({ env: { TOOLFERRY_WORKER_TIMEOUT_SECONDS: '5' } })
 })
 afterAll(async () => {
   await cluster?.stop()

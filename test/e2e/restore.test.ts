@@ -49,9 +49,9 @@ async function embedded(): Promise<Keeper> {
   }
 }
 
-/** Processes of every role on MariaDB: its dump is taken while they run. Temporal keeps what it has. */
+/** Several processes of every role on MariaDB: its dump is taken while they run. Temporal keeps what it has. */
 async function cluster(): Promise<Keeper> {
-  const product: Cluster = await startCluster({ apis: 1, workers: 1, gateways: 1 })
+  const product: Cluster = await startCluster()
   const folder = await mkdtemp(join(tmpdir(), 'toolferry-backup-'))
   const dump = join(folder, 'toolferry.sql')
   const database = new URL(product.store.url).pathname.slice(1)
@@ -81,7 +81,7 @@ async function cluster(): Promise<Keeper> {
 
 describe.each([
   ['everything in one process', embedded],
-  ['processes of every role on MariaDB', cluster],
+  ['two api, two worker and two gateway processes on one MariaDB', cluster],
 ])('%s', (_name, start) => {
   let keeper: Keeper
   let world: FaultWorld

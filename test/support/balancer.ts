@@ -5,15 +5,16 @@ import type { AddressInfo } from 'node:net'
 export type Balancer = { origin: string; stop: () => Promise<void> }
 
 /**
- * A load balancer without sticky sessions: every request goes to the next process in turn, also within one session and over one
- * kept connection. What a process does not answer is cut off for its caller as well.
+ * The one address of an installation: MCP goes to its gateways, everything else to its API. No sticky sessions: every request goes
+ * to the next process in turn, also within one session and over one kept connection. What a process does not answer is cut off
+ * for its caller as well.
  */
-export async function startBalancer(ports: number[]): Promise<Balancer> {
-  let turn = 0
+export async function startBalancer(ports: { gateways: number[]; apis: number[] }): Promise<Balancer> {
+  const turns = { gateways: 0, apis: 0 }
   const pass = (request: IncomingMessage, response: ServerResponse) => {
-    const port = ports[turn % ports.length]
-    turn += 1
-    const { method, url: path, rawHeaders: headers } = request
+    const { method, url: path = '/', rawHeaders: headers } = request
+    const role = path.startsWith('/mcp-gateway/') ? 'gateways' : 'apis'
+    const port = ports[role][turns[role]++ % ports[role].length]
     const onward = httpRequest({ host: '127.0.0.1', port, method, path, headers, agent: false }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
       // The head of a stream that has nothing to say yet.

@@ -58,7 +58,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const temporal = await startTestTemporal(NAMESPACE)
   const adminKey = `admin-${randomBytes(24).toString('hex')}`
   const gatewayPorts = await ports(options.gateways ?? 2)
-  const balancer = await startBalancer(gatewayPorts)
+  const apiPorts = await ports(options.apis ?? 2)
+  const balancer = await startBalancer({ gateways: gatewayPorts, apis: apiPorts })
   const { origin } = balancer
   const storeNetwork = await startTcpProxy({ host: SERVER.host, port: SERVER.port })
   const masterKey = randomBytes(32)
@@ -76,7 +77,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
   const make = (role: RoleName, onPorts: number[]) => onPorts.map((port) => roleProcess(role, port, env))
   const gateways = make('gateway', gatewayPorts)
-  const apis = make('api', await ports(options.apis ?? 2))
+  const apis = make('api', apiPorts)
   const workers = make('worker', await ports(options.workers ?? 2))
   const all = [...gateways, ...apis, ...workers]
 
@@ -107,7 +108,6 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       adminKey: () => adminKey,
     }),
     origin,
-    apiOrigins: apis.map((api) => api.origin),
     gatewayOrigins: gateways.map((gateway) => gateway.origin),
     temporalAddress: temporal.address,
     temporalUi: temporal.uiUrl,

@@ -8,9 +8,8 @@ import { roleProcess } from './role-process.ts'
 
 /** The product as tests meet it, over HTTP only, whatever processes it is made of. */
 export type Product = ApiClient & {
+  /** Its one address, whichever process answers. */
   origin: string
-  /** Every process that serves the API, by itself. */
-  apiOrigins: string[]
   /** Every gateway process by itself. */
   gatewayOrigins: string[]
   /** host:port of its Temporal server. */
@@ -57,7 +56,6 @@ export async function startProduct(env: Record<string, string> = {}): Promise<On
       adminKey: () => adminKey,
     }),
     origin: role.origin,
-    apiOrigins: [role.origin],
     gatewayOrigins: [role.origin],
     dataDir,
     temporalAddress: `127.0.0.1:${ports.temporal}`,
