@@ -4,6 +4,7 @@ import type { SyncState } from '../src/domain/states.ts'
 import { finalState, isClosed, type TargetCounts } from '../src/domain/states.ts'
 import { getBindings, setBindingsEnabled } from '../src/store/bindings.ts'
 import { finishRemoval } from '../src/store/deletions.ts'
+import { untilGatewaysFollow } from '../src/store/replicas.ts'
 import { dropUnchangedTargets } from '../src/store/run-targets.ts'
 import type { Store } from '../src/store/store.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
@@ -144,6 +145,8 @@ export async function recordOutcome(
     const failure = input.outcome === 'failed' ? { errorType: input.type, errorMessage: input.message } : {}
     const removes = sync.action === 'remove' && !sync.dryRun
     const outcome = { state, counts, ...failure }
+    // The tokens of what was taken away are refused everywhere by the time that the run is over.
+    if (removes || sync.writePolicy === 'mirror') await untilGatewaysFollow(store)
     const closing = removes ? await finishRemoval(store, sync, outcome) : await finishSync(store, sync.id, outcome)
     if (sync.scheduled) await dropUnchangedTargets(store, sync.id)
     if (closing) {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chunksOf, readInChunks } from './columns.ts'
+import { currentRevision } from './revision.ts'
 import type { Store } from './store.ts'
 
 /** Which revision each gateway process has seen: tells when a change is effective, and when a revoked row may go. */
@@ -59,6 +60,15 @@ export async function waitUntilSeen(store: Store, revision: number, timeoutMs: n
     if (Date.now() >= deadline) return false
     await sleep(POLL_MS)
   }
+}
+
+/** As long as a worker waits for gateways that do not come on, by default. */
+const FOLLOW_MS = 10_000
+
+/** Resolves once every live gateway has seen what is in the store now; after `timeoutMs`, or with none live, all the same. */
+export async function untilGatewaysFollow(store: Store, timeoutMs: number = FOLLOW_MS): Promise<void> {
+  if ((await seenByAllReplicas(store)) === null) return
+  await waitUntilSeen(store, await currentRevision(store.db), timeoutMs)
 }
 
 const PURGE_CHUNK = 1_000

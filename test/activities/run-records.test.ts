@@ -7,11 +7,13 @@ import { beginDeletion } from '../../src/store/deletions.ts'
 import { recordIntent } from '../../src/store/deployments.ts'
 import { getInstance } from '../../src/store/instances.ts'
 import { getPlatform } from '../../src/store/platforms.ts'
+import { recordReplica, removeReplica } from '../../src/store/replicas.ts'
+import { currentRevision } from '../../src/store/revision.ts'
 import { getSpace } from '../../src/store/spaces.ts'
 import type { Store } from '../../src/store/store.ts'
 import { listSyncEvents } from '../../src/store/sync-events.ts'
 import { listTargetsForSpace } from '../../src/store/sync-targets.ts'
-import { finishSync, getSync, requestCancel, requestPause, updateSync } from '../../src/store/syncs.ts'
+import { createSync, finishSync, getSync, requestCancel, requestPause, updateSync } from '../../src/store/syncs.ts'
 import { at, makeInstance, makeWorld, markGone } from '../store/fixtures.ts'
 import { type ActivityWorld, openActivityWorld } from './activity-world.ts'
 
@@ -226,5 +228,38 @@ describe('recordOutcome', () => {
     await world.run(() => recordOutcome(deps, { syncId, outcome: 'finished' }))
     expect(seen.at(-1)).toEqual([true, true])
     expect(seen.filter(([closed, gone]) => closed !== gone)).toEqual([])
+  })
+
+  it('of a removal: every live gateway has seen that its tokens are over before it says so', async () => {
+    const { store } = world.deps
+    const { platform, instances } = await makeWorld(store, { spaces: 1, instances: 1 })
+    const { sync } = await createSync(store, {
+      platformId: platform.id,
+      action: 'remove',
+      name: 'away with it',
+      selection: { instanceIds: instances.map(({ id }) => id), spaceIds: 'all' },
+      requestedBy: 'ann',
+    })
+    const revision = await currentRevision(store.db)
+    await recordReplica(store, 'quick', revision)
+    await recordReplica(store, 'late', revision - 1)
+    const happened: string[] = []
+    // The late one comes on while it is looked at.
+    const findMany = async (query: object) => {
+      if (happened.push('looked') === 3) await recordReplica(store, 'late', revision)
+      return await store.db.gatewayReplica.findMany(query)
+    }
+    const db = new Proxy(store.db, {
+      get: (target, name) => (name === 'gatewayReplica' ? { findMany } : Reflect.get(target, name)),
+    })
+    const write: Store['write'] = async (work, options) => {
+      const result = await store.write(work, options)
+      if ((await getSync(store, sync.id))?.finishedAt !== null) happened.push('closed')
+      return result
+    }
+    const deps = { ...world.deps, store: { ...store, db, write } }
+    await world.run(() => recordOutcome(deps, { syncId: sync.id, outcome: 'finished' }))
+    expect(happened.slice(0, 4)).toEqual(['looked', 'looked', 'looked', 'closed'])
+    for (const id of ['quick', 'late']) await removeReplica(store, id)
   })
 })
