@@ -29,6 +29,8 @@ export function jsonOrNull(value: unknown): string | null {
 
 /** At most `maxCharacters` characters, never half of one. */
 export function clip(text: string, maxCharacters: number): string {
+  // So many units are no more characters.
+  if (text.length <= maxCharacters) return text
   const characters = [...text]
   return characters.length <= maxCharacters ? text : characters.slice(0, maxCharacters).join('')
 }

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { GatewayJournalEntry } from '../gateway/journal.ts'
 import { sqlitePath } from './client.ts'
@@ -19,8 +18,8 @@ export function createJournalSink(store: Store, databaseUrl: string): JournalSin
   if (store.engine === 'mysql') {
     return { write: (entries) => appendJournalEntries(store, entries), close: async () => undefined }
   }
-  const { insert, touch, rowsOf, usesOf } = journalStatements('sqlite')
-  const workerData: JournalThreadData = { url: pathToFileURL(sqlitePath(databaseUrl)).href, insert, touch }
+  const { insert, columns, touch, valuesOf, usesOf } = journalStatements('sqlite')
+  const workerData: JournalThreadData = { path: sqlitePath(databaseUrl), insert, columns, touch }
   const thread = new Worker(new URL('./journal-thread.ts', import.meta.url), { workerData })
   thread.unref()
   const waiting = new Map<number, PromiseWithResolvers<void>>()
@@ -45,7 +44,11 @@ export function createJournalSink(store: Store, databaseUrl: string): JournalSin
       const promise = Promise.withResolvers<void>()
       nextId += 1
       waiting.set(nextId, promise)
-      thread.postMessage({ id: nextId, rows: rowsOf(entries), uses: usesOf(entries) } satisfies JournalThreadRequest)
+      thread.postMessage({
+        id: nextId,
+        values: valuesOf(entries),
+        uses: usesOf(entries),
+      } satisfies JournalThreadRequest)
       return promise.promise
     },
     async close() {

@@ -51,17 +51,21 @@ const INSERT: Record<Engine, string> = {
 }
 const INSERT_CHUNK = 250
 
-/** What a writer of its own needs: two statements, and their parameters as JSON. */
+/** What a writer of its own needs: two statements, and their parameters. */
 export function journalStatements(engine: 'sqlite'): {
+  /** `VALUES` for one or more rows are to follow, each of so many `columns`. */
   insert: string
+  columns: number
   touch: string
-  rowsOf(entries: readonly GatewayJournalEntry[]): string[]
+  /** JSON: the values of all rows, one after the other. */
+  valuesOf(entries: readonly GatewayJournalEntry[]): string
   usesOf(entries: readonly GatewayJournalEntry[]): string | null
 } {
   return {
-    insert: INSERT[engine],
+    insert: `INSERT INTO "GatewayLogEntry" (${COLUMNS.map((name) => `"${name}"`).join(', ')})`,
+    columns: COLUMNS.length,
     touch: TOUCH[engine],
-    rowsOf: (entries) => rowChunks(engine, entries),
+    valuesOf: (entries) => JSON.stringify(entries.flatMap((entry) => toRow(engine, entry))),
     usesOf(entries) {
       const uses = lastUses(entries)
       return uses.length === 0 ? null : usesText(engine, uses)

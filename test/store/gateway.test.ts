@@ -228,15 +228,18 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
       const base = Date.now() - 10_000
       const sink = createJournalSink(store, test.options.config.databaseUrl)
       await sink.write(
-        Array.from({ length: 450 }, (_, index) =>
+        Array.from({ length: 459 }, (_, index) =>
           entry({ at: new Date(base + index), instanceId, tokenId: token.id, method: 'm'.repeat(200) }),
         ),
       )
       await sink.close()
       const page = await listJournalEntries(store, { instanceId, limit: 500 })
-      expect(page.items).toHaveLength(450)
-      expect(page.items[0]).toMatchObject({ at: new Date(base + 449), method: 'm'.repeat(128) })
-      expect((await activeToken(store, one(bindings).id))?.lastUsedAt).toEqual(new Date(base + 449))
+      expect(page.items.map((item) => item.at.getTime() - base)).toEqual(Array.from({ length: 459 }, (_, i) => 458 - i))
+      expect(page.items[0]).toMatchObject({
+        ...entry({ at: new Date(base + 458), instanceId, tokenId: token.id }),
+        method: 'm'.repeat(128),
+      })
+      expect((await activeToken(store, one(bindings).id))?.lastUsedAt).toEqual(new Date(base + 458))
       const listed = async (filter: Parameters<typeof listJournalEntries>[1]) =>
         (await listJournalEntries(store, { instanceId, limit: 500, ...filter })).items.length
       await appendJournalEntries(store, [
@@ -248,7 +251,18 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
       expect(await listed({ toolName: 'other' })).toBe(1)
       expect(await listed({ since: new Date(base + 440), until: new Date(base + 442) })).toBe(4)
       expect(await purgeJournal(store, new Date(base + 400))).toBeGreaterThanOrEqual(400)
-      expect((await listJournalEntries(store, { tokenId: token.id, limit: 500 })).items).toHaveLength(50)
+      expect((await listJournalEntries(store, { tokenId: token.id, limit: 500 })).items).toHaveLength(59)
+    })
+
+    it('stores all of a batch or none, and the next one all the same', async () => {
+      const instanceId = newId()
+      const sink = createJournalSink(store, test.options.config.databaseUrl)
+      const good = Array.from({ length: 70 }, (_, index) => entry({ at: new Date(index), instanceId }))
+      await expect(sink.write([...good, entry({ instanceId, status: null as never })])).rejects.toThrow()
+      await sink.write([entry({ instanceId, toolName: 'half a pair: \ud83d' })])
+      await sink.close()
+      const { items } = await listJournalEntries(store, { instanceId, limit: 500 })
+      expect(items.map(({ toolName }) => toolName)).toEqual(['half a pair: \ufffd'])
     })
 
     it('keeps a call whose tool’s name is no text, and those written with it', async () => {
