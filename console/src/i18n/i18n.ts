@@ -25,6 +25,11 @@ const backend = {
   },
 }
 
+let begin: () => void
+const begun = new Promise<void>((resolve) => {
+  begin = resolve
+})
+
 export async function startI18n(): Promise<void> {
   rememberLanguage(currentLanguage())
   await loadServerTexts(currentLanguage())
@@ -39,6 +44,7 @@ export async function startI18n(): Promise<void> {
       interpolation: { escapeValue: false },
       react: { useSuspense: true },
     })
+  begin()
 }
 
 export async function changeLanguage(language: Language): Promise<void> {
@@ -47,7 +53,8 @@ export async function changeLanguage(language: Language): Promise<void> {
   await i18next.changeLanguage(language)
 }
 
-/** Loads a page's texts beside its code. */
+/** Loads a page's texts beside its code; those of the first page, which the router asks for at once, when i18next can load any. */
 export async function loadTexts(namespaces: string[]): Promise<void> {
+  await begun
   await i18next.loadNamespaces(namespaces)
 }

@@ -1,4 +1,4 @@
-import { Button, Input, Table, Tabs } from 'antd'
+import { Button, Input, Table } from 'antd'
 import type { TFunction } from 'i18next'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -6,6 +6,7 @@ import type { Schemas } from '../../api/client.ts'
 import { Loading } from '../../components/loading.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { Select } from '../../components/select.tsx'
+import { Tabs } from '../../components/tabs.tsx'
 import { Wide } from '../../components/wide.tsx'
 import {
   type Cell,
