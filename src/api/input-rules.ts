@@ -52,6 +52,15 @@ export function expiryOf(
   return at
 }
 
+/** A web address that paths are put after: of scheme, host, port and path only, without a slash at its end. Throws 422 for others. */
+export function plainAddress(text: string, field: string, example: string): string {
+  const url = new URL(text)
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw invalidField(field, `Give scheme, host, port and path only, like ${example}.`)
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+}
+
 /** Names the first of them. */
 export function throwFieldErrors(all: readonly FieldError[]): void {
   const errors = firstErrors(all)

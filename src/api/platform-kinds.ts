@@ -5,6 +5,7 @@ import { checkedGatewayUrl as checkedCozeGateway, textRulesFor } from '../platfo
 import type { PlatformCheck, PlatformKind } from '../platforms/platform.ts'
 import type { Credential, PlatformRecord } from '../store/platforms.ts'
 import type { ApiDeps, PlatformTarget } from './deps.ts'
+import { plainAddress } from './input-rules.ts'
 import {
   type CozeSettings,
   type CredentialInput,
@@ -29,7 +30,7 @@ export type Draft =
 export function draftOf(deps: ApiDeps, input: PlatformInput): Draft {
   if (input.kind === 'dify') {
     const { password, ...database } = input.database
-    const settings = allowedDify(deps, { edition: input.edition, database })
+    const settings = allowedDify(deps, { edition: input.edition, database, consoleUrl: input.consoleUrl ?? null })
     return { kind: 'dify', settings, credential: { password } }
   }
   if (input.edition === 'open-source') throw openSourceRefused()
@@ -53,8 +54,8 @@ export function patchedDraft(
   platform: PlatformRecord,
   patch: PlatformPatch,
 ): { draft: Draft; moved: boolean; placed: boolean } {
-  const { edition, database, baseUrl, enterpriseId, userId } = patch
-  const placed = [edition, database, baseUrl, enterpriseId, userId].some((given) => given !== undefined)
+  const { edition, database, consoleUrl, baseUrl, enterpriseId, userId } = patch
+  const placed = [edition, database, consoleUrl, baseUrl, enterpriseId, userId].some((given) => given !== undefined)
   if (platform.kind === 'dify') {
     refuseFields(platform.kind, { baseUrl, enterpriseId, userId })
     const before = difySettings.parse(platform.settings)
@@ -62,7 +63,11 @@ export function patchedDraft(
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
     const settings = allowedDify(
       deps,
-      difySettings.parse({ edition: edition ?? before.edition, database: { ...before.database, ...given } }),
+      difySettings.parse({
+        edition: edition ?? before.edition,
+        database: { ...before.database, ...given },
+        consoleUrl: consoleUrl === undefined ? before.consoleUrl : consoleUrl,
+      }),
     )
     const moved = JSON.stringify(settings.database) !== JSON.stringify(before.database)
     return {
@@ -71,7 +76,7 @@ export function patchedDraft(
       placed,
     }
   }
-  refuseFields(platform.kind, { edition, database })
+  refuseFields(platform.kind, { edition, database, consoleUrl })
   const before = cozeSettings.parse(platform.settings)
   const wanted = {
     ...before,
@@ -180,9 +185,13 @@ export function refuseOtherUser(draft: Draft, found: PlatformCheck, confirmed: b
 }
 
 function allowedDify(deps: ApiDeps, settings: DifySettings): DifySettings {
-  const { database } = settings
+  const { database, consoleUrl } = settings
   const host = deps.egress.checkHost(database.host, database.port, 'database.host')
-  return { ...settings, database: { ...database, host } }
+  return {
+    ...settings,
+    database: { ...database, host },
+    consoleUrl: consoleUrl === null ? null : plainAddress(consoleUrl, 'consoleUrl', 'https://dify.example.com'),
+  }
 }
 
 function allowedCoze(deps: ApiDeps, settings: CozeSettings): CozeSettings {

@@ -31,6 +31,14 @@ const gatewayUrl = z
   .max(500)
   .openapi({ description: 'The gateway as this platform reaches it.' })
 
+const consoleUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(500)
+  .openapi({
+    description: 'Where people open Dify’s web console, for links to its tools. Nothing is ever sent there.',
+    example: 'https://dify.example.com',
+  })
+
 const rotateAfterDays = z.int().min(0).max(36_500).nullable().openapi({
   description: 'Minted tokens that are older are replaced. 0: never; null: as the installation says.',
 })
@@ -38,6 +46,8 @@ const rotateAfterDays = z.int().min(0).max(36_500).nullable().openapi({
 export const difySettings = z.object({
   edition: z.enum(['community', 'enterprise']),
   database: difyDatabase,
+  /** Platforms from before there was one have none. */
+  consoleUrl: z.string().nullable().default(null),
 })
 export type DifySettings = z.infer<typeof difySettings>
 
@@ -46,6 +56,7 @@ const difyInput = z.strictObject({
   name: nameSchema,
   edition: z.enum(['community', 'enterprise']).default('community'),
   database: difyDatabase.extend({ password }),
+  consoleUrl: consoleUrl.nullable().optional(),
   gatewayUrl: gatewayUrl.nullable().optional(),
   rotateAfterDays: rotateAfterDays.optional(),
 })
@@ -115,6 +126,7 @@ export const platformPatch = z
         password: password.optional(),
       })
       .optional(),
+    consoleUrl: consoleUrl.nullable().optional().openapi({ description: 'Of a Dify platform; null: none any more.' }),
     baseUrl: baseUrl.optional(),
     enterpriseId: enterpriseId.optional(),
     userId: userId.optional(),

@@ -19,6 +19,7 @@ import type { Api } from './context.ts'
 import { deleteWithObjects, deletionQuery, deletionResponses } from './deletion.ts'
 import type { ApiDeps, PlatformTarget } from './deps.ts'
 import { etag, ifMatchHeader, optionalIfMatch } from './if-match.ts'
+import { plainAddress } from './input-rules.ts'
 import { signalOpenRuns } from './open-runs.ts'
 import { pageOf, pageQuery } from './pagination.ts'
 import { checkFailed, credentialStateOf, savedTarget, withPlatform } from './platform-check.ts'
@@ -34,7 +35,7 @@ import {
   withAccount,
 } from './platform-kinds.ts'
 import { checkSchema, credentialInput, platformInput, platformPatch, platformSchema } from './platform-schemas.ts'
-import { ApiProblem, invalidField, invalidRequest, notFound } from './problem.ts'
+import { ApiProblem, invalidRequest, notFound } from './problem.ts'
 import { body, defineRoute, json } from './route.ts'
 import { flagQuery, idParam, iso, isoOrNull } from './schemas.ts'
 
@@ -361,11 +362,7 @@ async function spacesOf(deps: ApiDeps, target: PlatformTarget, signal: AbortSign
 
 function checkedGatewayUrl(text: string | null | undefined): string | null | undefined {
   if (text === undefined || text === null) return text
-  const url = new URL(text)
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw invalidField('gatewayUrl', 'Give scheme, host, port and path only, like https://gateway.example.com.')
-  }
-  return url.href.replace(/\/+$/, '')
+  return plainAddress(text, 'gatewayUrl', 'https://gateway.example.com')
 }
 
 async function refuseRegistered(deps: ApiDeps, draft: Draft): Promise<void> {

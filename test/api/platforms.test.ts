@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openCredential } from '../../src/store/platforms.ts'
+import { getPlatform, openCredential, updatePlatform } from '../../src/store/platforms.ts'
 import { createSync } from '../../src/store/syncs.ts'
 import { createDifyDatabase, type DifyTestDatabase } from '../support/dify-database.ts'
 import { freePort } from '../support/mcp-servers.ts'
@@ -33,6 +33,8 @@ function input(over: Record<string, unknown> = {}, database: Record<string, unkn
   }
 }
 
+type Refused = [string, () => Record<string, unknown> | Promise<Record<string, unknown>>, number, string, string]
+
 describe('registering a Dify platform', () => {
   it('checks the connection, seals the password and knows the spaces at once', async () => {
     const made = await api.call('POST', '/api/v1/platforms', { body: input({ name: 'Production' }) })
@@ -61,7 +63,7 @@ describe('registering a Dify platform', () => {
     expect((await api.call('DELETE', `/api/v1/platforms/${made.json.id}`)).status).toBe(204)
   })
 
-  it.each<[string, () => Record<string, unknown> | Promise<Record<string, unknown>>, number, string, string]>([
+  it.each<Refused>([
     [
       'an unreachable database',
       async () => input({}, { port: await freePort() }),
@@ -104,6 +106,31 @@ describe('registering a Dify platform', () => {
       'invalid_field',
       'gatewayUrl',
     ],
+    ...[
+      'javascript:alert(1)',
+      'data:text/html,x',
+      'ftp://dify.test',
+      'dify.test',
+      '//dify.test',
+      `https://dify.test/${'x'.repeat(500)}`,
+    ].map(
+      (consoleUrl): Refused => [
+        `the console URL ${consoleUrl.slice(0, 30)}`,
+        () => input({ consoleUrl }),
+        400,
+        'invalid_request',
+        'consoleUrl',
+      ],
+    ),
+    ...['https://u:p@dify.test', 'https://u@dify.test', 'https://dify.test/?next=x', 'https://dify.test/#x'].map(
+      (consoleUrl): Refused => [
+        `the console URL ${consoleUrl}`,
+        () => input({ consoleUrl }),
+        422,
+        'invalid_field',
+        'consoleUrl',
+      ],
+    ),
   ])('%s is refused by its field, and nothing is saved', async (_what, make, status, code, field) => {
     const body = await make()
     for (const path of code === 'check_failed' || field === 'gatewayUrl'
@@ -156,6 +183,36 @@ describe('changing a platform', () => {
       body: { database: { user: 'postgres', password: PASSWORD } },
     })
     expect(back.json).toMatchObject({ hasCredential: true, credentialState: 'valid' })
+  })
+
+  it('the address of its web console is kept in clear, changed, taken away, and says nothing of the database', async () => {
+    const of = (answer: { json: { settings: object } }) => answer.json.settings as { consoleUrl?: string | null }
+    const patch = (body: object) => api.call('PATCH', `/api/v1/platforms/${id}`, { body })
+    const before = await api.call('GET', `/api/v1/platforms/${id}`, { role: 'viewer' })
+    expect(of(before).consoleUrl).toBeNull()
+    expect(of(await patch({ consoleUrl: 'HTTPS://Dify.test:443/' })).consoleUrl).toBe('https://dify.test')
+    expect(of(await patch({ consoleUrl: 'http://10.0.0.5:3000/dify//' })).consoleUrl).toBe('http://10.0.0.5:3000/dify')
+    // Another change leaves it, and it leaves the password.
+    const kept = await patch({ edition: 'enterprise' })
+    expect(kept.json).toMatchObject({
+      hasCredential: true,
+      settings: { ...before.json.settings, edition: 'enterprise', consoleUrl: 'http://10.0.0.5:3000/dify' },
+    })
+    for (const consoleUrl of ['javascript:alert(1)', 'https://u:p@dify.test', 'https://dify.test?a=b', '']) {
+      expect(fieldsOf(await patch({ consoleUrl }))).toEqual(['consoleUrl'])
+    }
+    const seen = await api.call('GET', `/api/v1/platforms/${id}`, { role: 'viewer' })
+    expect(of(seen).consoleUrl).toBe('http://10.0.0.5:3000/dify')
+    expect(of(await patch({ consoleUrl: null })).consoleUrl).toBeNull()
+    await patch({ edition: 'community' })
+  })
+
+  it('one that was registered before there were addresses of consoles has none', async () => {
+    const former: Record<string, unknown> = { ...(await getPlatform(api.store, id))?.settings }
+    delete former.consoleUrl
+    await updatePlatform(api.store, id, null, { settings: former })
+    const patched = await api.call('PATCH', `/api/v1/platforms/${id}`, { body: { edition: 'community' } })
+    expect(patched.json).toMatchObject({ hasCredential: true, settings: { ...former, consoleUrl: null } })
   })
 
   it('without a gateway address of its own any more is checked for the installation’s', async () => {

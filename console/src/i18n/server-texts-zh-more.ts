@@ -409,7 +409,7 @@ export const MORE_SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^COZE did not tell whose account it is\. .*$/, 'COZE 未说明这是谁的账号。请填写账号设置中的用户 ID（UID）。'],
   [/^A personal account has none; .*$/, '个人账号没有此项，请留空，或将账号类型改为团队。'],
   [/^A (\S+) platform has no such field\.$/, '$1 平台没有此字段。'],
-  [/^Give scheme, host, port and path only, .*$/, '只填写协议、主机、端口和路径，例如 https://gateway.example.com。'],
+  [/^Give scheme, host, port and path only, like (\S+)\.$/, '只填写协议、主机、端口和路径，例如 $1。'],
   [/^This is already registered as the platform "(.+)"\. .*$/, '已登记为平台“$1”，请修改该平台。'],
   [/^This (\S+) is already registered as the platform "(.+)" \((.+)\)\.$/, '该 $1 已登记为平台“$2”（$3）。'],
   [/^(?:.+) is being deleted: nothing new can be brought there .*$/, '正在删除，不能再同步到那里或从中读取。'],

@@ -108,7 +108,7 @@ export function syncToCoze(scene: Scene): void {
       expect(answer).toMatchObject({ success: true })
       expect(answer.resp).toContain(`ferried to ${space.name}`)
       await cell(scene, phone, IMPORTED, space.name, 'succeeded').click()
-      const link = dialog(phone).getByRole('link', { name: t('sync-run:drawer.openObject') })
+      const link = dialog(phone).getByRole('link', { name: t('remoteObject.open') })
       await expect.poll(() => link.getAttribute('href')).toContain(plugin.pluginId)
       await dialog(phone).press('Escape')
       await dialog(phone).waitFor({ state: 'hidden' })

@@ -124,4 +124,10 @@ export const messages = {
     still_used: 'Still used',
     over: 'About to end',
   },
+  remoteObject: {
+    open: 'Open it there',
+    openTools: 'Open Dify’s MCP tools',
+    noConsole: 'A link to it appears here once the platform has the address of Dify’s web console.',
+    setConsole: 'Set its address',
+  },
 }

@@ -42,6 +42,9 @@ export const messages = {
     password: 'Password',
     keepPassword: 'Leave it empty to keep the one there is. Another address or user needs it again.',
     tls: 'TLS',
+    consoleUrl: 'Dify console URL',
+    consoleHelp:
+      'Where people open Dify in the browser, for links from here to its MCP tools: without /apps or another page of it.',
     gatewayUrl: 'Gateway URL',
     difyGatewayHelp:
       'The address under which Dify’s containers reach Toolferry. Needed when it is not the one shown; localhost is the container itself.',

@@ -56,7 +56,6 @@ export const messages = {
     took: 'Duration',
     ended: 'Ended',
     object: 'Its object on the platform',
-    openObject: 'Open it there',
     access: 'Access of this MCP server',
   },
 }

@@ -124,4 +124,10 @@ export const messages = {
     still_used: '仍在使用',
     over: '即将失效',
   },
+  remoteObject: {
+    open: '在平台中打开',
+    openTools: '在 Dify 中打开 MCP 工具',
+    noConsole: '为平台填写 Dify 控制台地址后，此处会显示打开它的链接。',
+    setConsole: '填写地址',
+  },
 }

@@ -42,6 +42,8 @@ export const messages = {
     password: '密码',
     keepPassword: '留空则保留原密码。更换地址或用户时需要重新填写。',
     tls: 'TLS',
+    consoleUrl: 'Dify 控制台地址',
+    consoleHelp: '在浏览器中打开 Dify 的地址，用于从这里链接到它的 MCP 工具；不含 /apps 等页面路径。',
     gatewayUrl: '网关地址',
     difyGatewayHelp: 'Dify 容器访问 Toolferry 的地址。若与所示地址不同则需填写；localhost 指容器自身。',
     cozeGatewayHelp: '由 COZE 云端访问：须为互联网可达的 https 域名地址。',

@@ -56,7 +56,6 @@ export const messages = {
     took: '耗时',
     ended: '结束',
     object: '平台上的对象',
-    openObject: '在平台中打开',
     access: '此 MCP 服务器的访问控制',
   },
 }

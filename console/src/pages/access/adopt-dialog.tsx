@@ -9,6 +9,7 @@ import { Facts } from '../../components/facts.tsx'
 import { FieldChanges } from '../../components/field-changes.tsx'
 import { Loading } from '../../components/loading.tsx'
 import { Modal } from '../../components/overlays.tsx'
+import { PlatformObject } from '../../components/platform-object.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import './access.css'
 
@@ -118,14 +119,23 @@ export function AdoptDialog({ bindingId, name, onClose }: { bindingId: string; n
   )
 }
 
-function Found({ adoption: { object, changes, kept } }: { adoption: Adoption }) {
+function Found({ adoption: { binding, object, changes, kept } }: { adoption: Adoption }) {
   const { t } = useTranslation('tokens')
   return (
     <section className="stack" aria-label={t('adopt.found')}>
       <Facts
         items={[
           { label: t('adopt.object'), value: object.name ?? '–' },
-          { label: t('adopt.remoteId'), value: <code>{object.remoteId}</code> },
+          {
+            label: t('adopt.remoteId'),
+            value: (
+              <PlatformObject
+                platformId={binding.platform.id}
+                spaceRemoteId={binding.space.remoteId}
+                remoteId={object.remoteId}
+              />
+            ),
+          },
           ...(object.key === null ? [] : [{ label: t('adopt.key'), value: <code>{object.key}</code> }]),
         ]}
       />

@@ -46,12 +46,13 @@ export function CreatePlatform({ kind }: { kind: Kind }) {
   )
 }
 
-function difyInput({ name, edition, database, gatewayUrl, rotateAfterDays }: DifyValues): Input {
+function difyInput({ name, edition, database, consoleUrl, gatewayUrl, rotateAfterDays }: DifyValues): Input {
   return {
     kind: 'dify',
     name,
     edition,
     database: { ...database, password: database.password ?? '' },
+    consoleUrl: consoleUrl || null,
     gatewayUrl: gatewayUrl || null,
     rotateAfterDays: rotateAfterDays ?? null,
   }

@@ -1,7 +1,7 @@
 import { Form, Input, InputNumber, Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { Select } from '../../components/select.tsx'
-import { GatewayField, NameField, RotationField } from './form-parts.tsx'
+import { GatewayField, NameField, RotationField, WEB_ADDRESS } from './form-parts.tsx'
 
 export type DifyValues = {
   name: string
@@ -15,6 +15,7 @@ export type DifyValues = {
     password?: string
     tls: 'disable' | 'prefer' | 'require' | 'verify-full'
   }
+  consoleUrl?: string
   gatewayUrl?: string
   rotateAfterDays?: number | null
 }
@@ -93,6 +94,14 @@ export function DifyFields({ keepsPassword = false }: { keepsPassword?: boolean 
           <Input.Password autoComplete="new-password" />
         </Form.Item>
       </div>
+      <Form.Item
+        name="consoleUrl"
+        label={`${t('form.consoleUrl')} (${t('common:optional')})`}
+        extra={t('form.consoleHelp')}
+        rules={[{ pattern: WEB_ADDRESS, message: t('form.urlWrong') }]}
+      >
+        <Input placeholder="https://dify.example.com" inputMode="url" />
+      </Form.Item>
       <GatewayField help={t('form.difyGatewayHelp')} />
       <RotationField />
     </>

@@ -41,11 +41,12 @@ export function EditPlatform(props: { platform: Platform; onClose: () => void })
       <PlatformForm<DifyValues>
         {...common}
         initialValues={{ ...shared, ...difySettings(platform) }}
-        save={({ database, gatewayUrl, rotateAfterDays, ...values }, force) =>
+        save={({ database, consoleUrl, gatewayUrl, rotateAfterDays, ...values }, force) =>
           save(
             {
               ...values,
               database: { ...database, password: database.password || undefined },
+              consoleUrl: consoleUrl || null,
               gatewayUrl: gatewayUrl || null,
               rotateAfterDays: rotateAfterDays ?? null,
             },

@@ -165,8 +165,20 @@ function DeletePlatform({ platform, onClose }: { platform: Platform; onClose: ()
 
 function kindFacts(platform: Platform, t: TFunction<'platforms'>) {
   if (platform.kind === 'dify') {
-    const { edition, database } = difySettings(platform)
+    const { edition, database, consoleUrl } = difySettings(platform)
     return [
+      ...(consoleUrl == null
+        ? []
+        : [
+            {
+              label: t('form.consoleUrl'),
+              value: (
+                <a href={consoleUrl} target="_blank" rel="noreferrer">
+                  {consoleUrl}
+                </a>
+              ),
+            },
+          ]),
       { label: t('form.edition'), value: t(`editions.${edition}`) },
       { label: t('form.user'), value: <code>{database.user}</code> },
       { label: t('form.tls'), value: t(`tls.${database.tls ?? 'prefer'}`) },

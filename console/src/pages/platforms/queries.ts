@@ -9,6 +9,8 @@ export type Kind = Platform['kind']
 export type DifySettings = {
   edition: 'community' | 'enterprise'
   database: Schemas['DifyDatabase']
+  /** Undefined: registered before there were any. */
+  consoleUrl?: string | null
 }
 
 /** And of a COZE platform. */

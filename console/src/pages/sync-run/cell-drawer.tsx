@@ -3,12 +3,12 @@ import { Alert, Button } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
-import { api, call, type Schemas } from '../../api/client.ts'
+import { api, call } from '../../api/client.ts'
 import { useRole } from '../../api/session.ts'
-import { Copyable } from '../../components/copyable.tsx'
 import { Facts } from '../../components/facts.tsx'
 import { type FieldChange, FieldChanges } from '../../components/field-changes.tsx'
 import { Drawer } from '../../components/overlays.tsx'
+import { PlatformObject } from '../../components/platform-object.tsx'
 import { useRecordedError } from '../../components/recorded-error.ts'
 import { useServerText } from '../../components/server-text.ts'
 import { StateTag } from '../../components/state-tag.tsx'
@@ -32,12 +32,7 @@ export function CellDrawer({ target, run, onClose }: Props) {
     queryFn: () => call(api.GET('/api/v1/bindings/{id}', { params: { path: { id: bindingId ?? '' } } })),
     enabled: bindingId !== null,
   })
-  const platform = useQuery({
-    queryKey: ['platforms', run.platformId],
-    queryFn: () => call(api.GET('/api/v1/platforms/{id}', { params: { path: { id: run.platformId } } })),
-  })
   const changes = (target.changes ?? []) as FieldChange[]
-  const link = linkOf(platform.data, binding.data)
   return (
     <Drawer open size={520} title={`${target.instanceName ?? ''} · ${target.spaceName ?? ''}`} onClose={onClose}>
       <div className="stack">
@@ -80,24 +75,15 @@ export function CellDrawer({ target, run, onClose }: Props) {
         {binding.data?.deployment.remoteId == null ? null : (
           <div>
             <div className="muted">{t('drawer.object')}</div>
-            <Copyable text={binding.data.deployment.remoteId} />
-            {link === null ? null : (
-              <a href={link} target="_blank" rel="noreferrer">
-                {t('drawer.openObject')}
-              </a>
-            )}
+            <PlatformObject
+              platformId={run.platformId}
+              spaceRemoteId={binding.data.space.remoteId}
+              remoteId={binding.data.deployment.remoteId}
+            />
           </div>
         )}
         <Link to={`/instances/${target.instanceId}/access`}>{t('drawer.access')}</Link>
       </div>
     </Drawer>
   )
-}
-
-/** A COZE plugin has an address of its own (coze.md §1); Dify's tools are all on one page of a host we do not know. */
-function linkOf(platform: Schemas['Platform'] | undefined, binding: Schemas['Binding'] | undefined): string | null {
-  const baseUrl = platform?.settings.baseUrl
-  const remoteId = binding?.deployment.remoteId
-  if (platform?.kind !== 'coze' || typeof baseUrl !== 'string' || remoteId == null) return null
-  return `${baseUrl}/space/${encodeURIComponent(binding?.space.remoteId ?? '')}/plugin/${encodeURIComponent(remoteId)}`
 }
