@@ -83,10 +83,18 @@ export function createDisguise(options: DisguiseOptions): Disguise {
         isJson ? { postData: JSON.stringify(database(unshow(JSON.parse(sent)), pretty, real)) } : {},
       )
       if (!(response.headers()['content-type'] ?? '').includes('json')) return route.fulfill({ response })
-      const body = show(database(await response.json(), real, pretty))
+      const answer = show(database(await response.json(), real, pretty))
+      const body = isGatewayCheck(answer) ? { ...answer, coze: COZE_TAKES_IT } : answer
       await route.fulfill({ response, body: JSON.stringify(body) })
     },
   }
+}
+
+/** What COZE makes of the address is said of the one shown, which has https and a name; the one of the moment has neither. */
+const COZE_TAKES_IT = { ok: true, detail: null }
+
+function isGatewayCheck(value: unknown): value is Record<string, unknown> {
+  return isObject(value) && 'verdict' in value && 'coze' in value
 }
 
 type Place = { host: string; port: number; user: string }

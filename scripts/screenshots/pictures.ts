@@ -34,6 +34,7 @@ export const FIRST_PICTURES: Picture<Scene>[] = [
       await fill('platforms:form.database', 'dify')
       await fill('platforms:form.user', 'toolferry')
       await fill('platforms:form.password', world.dify.address.password)
+      await form.getByLabel(new RegExp(say('platforms:form.consoleUrl'))).fill('https://dify.example.com')
       await form.getByLabel(new RegExp(say('platforms:form.gatewayUrl'))).fill('https://mcp.example.com')
       await form.getByRole('button', { name: say('platforms:form.test') }).click()
       await form.locator('[data-finding]').first().waitFor()

@@ -78,6 +78,7 @@ async function connectPlatforms(world: World, api: ApiClient): Promise<{ difyId:
     kind: 'dify',
     name: 'Company Dify',
     database: world.dify.address,
+    consoleUrl: 'https://dify.example.com',
     gatewayUrl: GATEWAY_URL,
   })
   const coze = await api.must<Ided>(201, 'POST', '/platforms', {
