@@ -1,6 +1,7 @@
 import { type InStatement, LibsqlError, type ResultSet } from '@libsql/client'
 import type { PrismaLibSql } from '@prisma/adapter-libsql'
 import Database from 'libsql'
+import AsyncDatabase from 'libsql/promise'
 
 /** What Prisma's adapter talks to. */
 export type LibSqlClient = ReturnType<PrismaLibSql['createClient']>
@@ -60,6 +61,16 @@ export function openSqliteConnection(path: string): LibSqlClient {
     }
   }
   const execute = async (given: InStatement) => run(given)
+  /** Off this thread: what waits for the disk must not hold up everything else that the process does. */
+  const commit = async () => {
+    try {
+      await AsyncDatabase.prototype.exec.call(database, 'COMMIT')
+    } catch (error) {
+      // A commit that failed leaves the transaction open, and the next one could not begin.
+      if (database.inTransaction) run('ROLLBACK')
+      throw error instanceof Database.SqliteError ? asLibsqlError(error) : error
+    }
+  }
   const executeMultiple = async (sql: string) => void database.exec(sql)
 
   return {
@@ -68,24 +79,19 @@ export function openSqliteConnection(path: string): LibSqlClient {
     transaction: async (): Promise<LibSqlTransaction> => {
       run('BEGIN IMMEDIATE')
       let open = true
-      const end = async (sql: string) => {
+      const end = async (how: () => unknown) => {
         if (!open) return
         open = false
-        try {
-          run(sql)
-        } catch (error) {
-          // A commit that failed leaves the transaction open, and the next one could not begin.
-          if (database.inTransaction) run('ROLLBACK')
-          throw error
-        }
+        await how()
       }
+      const rollback = () => end(() => run('ROLLBACK'))
       return {
         execute,
         executeMultiple,
         batch: async (statements) => statements.map((statement) => run(statement)),
-        commit: () => end('COMMIT'),
-        rollback: () => end('ROLLBACK'),
-        close: () => void end('ROLLBACK'),
+        commit: () => end(commit),
+        rollback,
+        close: () => void rollback(),
         get closed() {
           return !open
         },

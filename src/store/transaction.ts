@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import type { OpenClient, Tx } from './client.ts'
 
 /** Unique: somebody else may insert the same row between our look and our insert; look again. */
@@ -19,24 +19,31 @@ export function afterCommit(tx: Tx, callback: () => void): void {
   list.push(callback)
 }
 
+/** Works of one transaction on SQLite, and how long the first of them may have been going on when the last one begins. */
+const LARGEST_GROUP = 50
+const GROUP_MS = 50
+
+type Callbacks = (() => void)[]
+type Waiting = { attempt: (tx: Tx) => Promise<void>; done: () => void; alone: () => Promise<void> }
+
 /**
- * Write transactions. On SQLite one at a time, in the order of the calls: there is one write lock, and waiting for it in
- * a queue of ours cannot time out or starve. On MySQL side by side; what loses a deadlock is run again, so `work` must
- * have no effects outside its transaction (use afterCommit). A write inside a write is refused, since it would wait for
- * itself.
+ * Write transactions. On SQLite one after another, in the order of the calls: there is one write lock, and waiting for it in
+ * a queue of ours cannot time out or starve. A commit waits for the disk and costs more than most of what is in it, so those
+ * that came while one was going on are committed together; what fails does so alone, and the others are run again without it. On
+ * MySQL side by side; what loses a deadlock is run again. So `work` must have no effects outside its transaction (use
+ * afterCommit). A write inside a write is refused, since it would wait for itself.
  */
 export function createWrite(client: OpenClient, onError: (error: unknown) => void): Write {
-  let queue: Promise<unknown> = Promise.resolve()
+  const transaction = <T>(work: (tx: Tx) => Promise<T>): Promise<T> =>
+    client.writer.$transaction(work, { maxWait: 30_000, timeout: 60_000 })
 
-  async function attempt<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    const after: (() => void)[] = []
-    const result = await client.writer.$transaction(
-      (tx) => {
-        callbacks.set(tx, after)
-        return inside.run(true, () => work(tx))
-      },
-      { maxWait: 30_000, timeout: 60_000 },
-    )
+  const run = async <T>(tx: Tx, work: (tx: Tx) => Promise<T>): Promise<{ result: T; after: Callbacks }> => {
+    const after: Callbacks = []
+    callbacks.set(tx, after)
+    return { result: await inside.run(true, () => work(tx)), after }
+  }
+
+  const tell = (after: Callbacks) => {
     for (const callback of after) {
       try {
         callback()
@@ -45,13 +52,14 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
         onError(error)
       }
     }
-    return result
   }
 
   async function attempts<T>(work: (tx: Tx) => Promise<T>, options: WriteOptions): Promise<T> {
     for (let count = 1; ; count++) {
       try {
-        return await attempt(work)
+        const { result, after } = await transaction((tx) => run(tx, work))
+        tell(after)
+        return result
       } catch (error) {
         const again = isTransient(error) || (options.retryUnique === true && isUniqueViolation(error))
         if (!again || count === MAX_ATTEMPTS) throw withoutValues(error)
@@ -60,14 +68,61 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
     }
   }
 
+  const queue: Waiting[] = []
+  let busy = false
+  /** Who was let go on by the last commit may have the next thing to record. */
+  const nextInTurn = async () => {
+    await immediate()
+    return queue.shift()
+  }
+
+  async function drain(): Promise<void> {
+    for (let first = queue.shift(); first !== undefined; first = await nextInTurn()) {
+      const group = [first]
+      try {
+        await transaction(async (tx) => {
+          const until = performance.now() + GROUP_MS
+          for (let next: Waiting | undefined = first; next !== undefined; ) {
+            await next.attempt(tx)
+            const isFull = group.length >= LARGEST_GROUP || performance.now() >= until
+            next = isFull ? undefined : queue.shift()
+            if (next !== undefined) group.push(next)
+          }
+        })
+        for (const { done } of group) done()
+      } catch {
+        // Whose fault it was, and whether another attempt helps, shows when each has a transaction of its own.
+        for (const { alone } of group) await alone()
+      }
+    }
+    busy = false
+  }
+
+  function inTurn<T>(work: (tx: Tx) => Promise<T>, options: WriteOptions): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let ended: { result: T; after: Callbacks } | null = null
+      queue.push({
+        attempt: async (tx) => {
+          ended = await run(tx, work)
+        },
+        done: () => {
+          if (ended === null) return
+          tell(ended.after)
+          resolve(ended.result)
+        },
+        alone: () => attempts(work, options).then(resolve, reject),
+      })
+      if (busy) return
+      busy = true
+      void drain()
+    })
+  }
+
   return (work, options = {}) => {
     if (inside.getStore() === true) {
       return Promise.reject(new Error('store.write() inside store.write(): pass the tx on, or do it after the commit'))
     }
-    if (client.engine === 'mysql') return attempts(work, options)
-    const turn = queue.then(() => attempts(work, options))
-    queue = turn.catch(() => undefined)
-    return turn
+    return client.engine === 'mysql' ? attempts(work, options) : inTurn(work, options)
   }
 }
 

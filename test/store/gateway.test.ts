@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../../src/audit/events.ts'
 import { newId } from '../../src/domain/ids.ts'
@@ -144,7 +145,11 @@ describe.each(ENGINES)('the gateway’s side on %s', (engine) => {
           await setBindingsEnabled(store, { bindingIds: [binding.id] }, round % 2 === 1)
       })
       const follower = (async () => {
-        while (writing) await follow()
+        while (writing) {
+          await follow()
+          // SQLite answers readers without leaving the event loop's turn; a writer's commit needs one of its own.
+          await immediate()
+        }
       })()
       await Promise.all(writers)
       writing = false

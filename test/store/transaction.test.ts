@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { bumpRevision, currentRevision } from '../../src/store/revision.ts'
 import { getSetting, putSettingIfAbsent, setSetting } from '../../src/store/settings.ts'
+import type { Tx } from '../../src/store/store.ts'
 import { afterCommit, isUniqueViolation } from '../../src/store/transaction.ts'
 import { makeInstance } from './fixtures.ts'
 import { ENGINES, openTestStore, type TestStore } from './test-store.ts'
@@ -14,12 +15,56 @@ describe.each(ENGINES)('writes on %s', (engine) => {
   afterAll(() => test.close())
 
   it('100 concurrent read-modify-writes all count', async () => {
+    const name = newId()
+    await setSetting(test.store, name, '0')
+    const add = async (tx: Tx) => {
+      await tx.setting.updateMany({ where: { name }, data: { updatedAt: new Date() } })
+      const value = Number(await getSetting(tx, name)) + 1
+      await tx.setting.update({ where: { name }, data: { value: String(value) } })
+      return value
+    }
+    const seen = await Promise.all(Array.from({ length: 100 }, () => test.store.write(add)))
+    expect(new Set(seen).size).toBe(100)
+    expect(await getSetting(test.store.db, name)).toBe('100')
+  })
+
+  it('of many at once those that fail do so alone, and nothing of theirs stays', async () => {
+    const names = Array.from({ length: 30 }, () => newId())
+    const told: number[] = []
+    const results = await Promise.allSettled(
+      names.map((name, index) =>
+        test.store.write(async (tx) => {
+          await tx.setting.create({ data: { name, value: 'x', updatedAt: new Date() } })
+          afterCommit(tx, () => told.push(index))
+          if (index % 7 === 3) throw new Error(`no to ${index}`)
+          return index
+        }),
+      ),
+    )
+    const failing = names.flatMap((_, index) => (index % 7 === 3 ? [index] : []))
+    expect(results.flatMap((result, index) => (result.status === 'rejected' ? [index] : []))).toEqual(failing)
+    for (const [index, result] of results.entries()) {
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ message: `no to ${index}` })
+      else expect(result.value).toBe(index)
+      expect(await getSetting(test.store.db, names[index] ?? '')).toBe(result.status === 'rejected' ? null : 'x')
+    }
+    expect(told.toSorted((a, b) => a - b)).toEqual(
+      results.flatMap(({ status }, index) => (status === 'fulfilled' ? [index] : [])),
+    )
+  })
+
+  it('every one has ended when its revision can be read, and none is told before', async () => {
     const before = await currentRevision(test.store.db)
     const seen = await Promise.all(
-      Array.from({ length: 100 }, () => test.store.write((tx) => bumpRevision(test.store, tx))),
+      Array.from({ length: 20 }, async () => {
+        const revision = await test.store.write((tx) => bumpRevision(test.store, tx))
+        return { revision, readable: await currentRevision(test.store.db) }
+      }),
     )
-    expect(new Set(seen).size).toBe(100)
-    expect(await currentRevision(test.store.db)).toBe(before + 100)
+    for (const { revision, readable } of seen) {
+      expect(revision).toBeGreaterThan(before)
+      expect(readable).toBeGreaterThanOrEqual(revision)
+    }
   })
 
   it('a reader inside a write neither waits nor sees what is not committed', async () => {
