@@ -1,5 +1,6 @@
 import type { EgressPolicy } from '../src/egress/policy.ts'
 import type { HeldPlatform } from '../src/platforms/registry.ts'
+import type { PlatformRecord } from '../src/store/platforms.ts'
 import type { Retention } from '../src/store/retention.ts'
 import type { Store } from '../src/store/store.ts'
 import type { Logger } from '../src/telemetry/logger.ts'
@@ -9,8 +10,14 @@ export type ActivityDeps = {
   store: Store
   egress: EgressPolicy
   logger: Logger
-  /** An adapter for a registered platform, with its present credential. Throws CredentialRefused when there is none. */
-  holdPlatform: (platformId: string) => Promise<HeldPlatform>
+  /**
+   * An adapter for a registered platform, with its present credential; `seen`: with that of a moment ago, for who has just read it. Throws
+   * CredentialRefused when there is none.
+   */
+  holdPlatform: (
+    platformId: string,
+    seen?: Pick<PlatformRecord, 'rowVersion' | 'credentialVersion'>,
+  ) => Promise<HeldPlatform>
   /** Origin where this worker reaches the gateway, e.g. http://127.0.0.1:8080. */
   gatewayUrl: () => string
   /** Origin that platforms call, unless the platform has one of its own. */

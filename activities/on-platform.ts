@@ -21,7 +21,8 @@ export async function onPlatform<T>(
 ): Promise<T> {
   const note = (state: CredentialState) => setCredentialState(deps.store, record.id, state, record.credentialVersion)
   try {
-    await using held = await deps.holdPlatform(record.id)
+    // Forgetting a credential does not count as a new one.
+    await using held = await deps.holdPlatform(record.id, record.hasCredential ? record : undefined)
     const result = await work(held.platform)
     if (record.credentialState !== 'valid') await note('valid')
     return result

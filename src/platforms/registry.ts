@@ -36,12 +36,13 @@ export function createPlatform(access: PlatformAccess, surroundings: PlatformSur
 
 /**
  * Adapters by platform, so that the spaces of a run share connections. A platform whose settings or credential changed
- * (`version`) gets a new adapter; the old one is closed once nobody holds it any more.
+ * (`version`) gets a new adapter; the old one is closed once nobody holds it any more. Who has just read the version says it, and
+ * nothing is read again while it is the adapter's.
  */
 export function createPlatformPool(options: {
   load: (platformId: string) => Promise<{ version: string; access: PlatformAccess }>
   surroundings: PlatformSurroundings
-}): { hold: (platformId: string) => Promise<HeldPlatform>; close: () => Promise<void> } {
+}): { hold: (platformId: string, version?: string) => Promise<HeldPlatform>; close: () => Promise<void> } {
   const entries = new Map<string, Entry>()
 
   const letGo = async (entry: Entry) => {
@@ -54,14 +55,17 @@ export function createPlatformPool(options: {
   }
 
   return {
-    async hold(platformId) {
-      const { version, access } = await options.load(platformId)
+    async hold(platformId, seen) {
       let entry = entries.get(platformId)
-      if (entry === undefined || entry.version !== version) {
-        const stale = entry
-        entry = { version, platform: createPlatform(access, options.surroundings), holders: 0, retired: false }
-        entries.set(platformId, entry)
-        if (stale !== undefined) await retire(stale)
+      if (entry === undefined || entry.version !== seen) {
+        const { version, access } = await options.load(platformId)
+        entry = entries.get(platformId)
+        if (entry === undefined || entry.version !== version) {
+          const stale = entry
+          entry = { version, platform: createPlatform(access, options.surroundings), holders: 0, retired: false }
+          entries.set(platformId, entry)
+          if (stale !== undefined) await retire(stale)
+        }
       }
       const held = entry
       held.holders += 1

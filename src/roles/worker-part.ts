@@ -5,7 +5,7 @@ import { createActivities } from '../../activities/index.ts'
 import { ToolferryError } from '../domain/errors.ts'
 import type { PlatformAccess } from '../platforms/registry.ts'
 import { createPlatformPool } from '../platforms/registry.ts'
-import { getPlatform, openCredential } from '../store/platforms.ts'
+import { getPlatform, openCredential, type PlatformRecord } from '../store/platforms.ts'
 import type { Store } from '../store/store.ts'
 import { connectWorker } from '../temporal/connection.ts'
 import { runNotifier } from '../temporal/notifier.ts'
@@ -42,7 +42,7 @@ export function startWorkerPart(
     store,
     egress,
     logger,
-    holdPlatform: (platformId) => platforms.hold(platformId),
+    holdPlatform: (platformId, seen) => platforms.hold(platformId, seen === undefined ? undefined : versionOf(seen)),
     ...origins,
     workerId: processId,
     limits: { ...limitsFor(config.workerTimeoutMs, config.retention), ...config.upkeep },
@@ -133,5 +133,12 @@ async function loadAccess(store: Store, platformId: string): Promise<{ version: 
   }
   // The store keeps what the API has checked against its schema.
   const access = { kind: platform.kind, settings: platform.settings, credential } as PlatformAccess
-  return { version: `${platform.rowVersion}/${opened.version}`, access }
+  return { version: versionOf({ ...platform, credentialVersion: opened.version }), access }
+}
+
+function versionOf({
+  rowVersion,
+  credentialVersion,
+}: Pick<PlatformRecord, 'rowVersion' | 'credentialVersion'>): string {
+  return `${rowVersion}/${credentialVersion}`
 }

@@ -127,7 +127,7 @@ export type OpenedBinding = BindingRecord & {
 
 /** By id, each with its own pass-through headers. */
 export async function openBindings(store: Store, ids: readonly string[]): Promise<Map<string, OpenedBinding>> {
-  const rows = await readInChunks(ids, (chunk) => store.db.binding.findMany({ where: { id: { in: chunk } } }))
+  const rows = await readInChunks(ids, (chunk) => store.findRows('Binding', { id: chunk }))
   return new Map(rows.map((row) => [row.id, { ...toBinding(row), ownPassThrough: openBindingPassThrough(store, row) }]))
 }
 

@@ -4,6 +4,7 @@ import { PrismaLibSql } from '@prisma/adapter-libsql'
 import { PrismaMariaDb } from '@prisma/adapter-mariadb'
 import { ConfigError } from '../config.ts'
 import { surviveFailedConnects } from './failed-connects.ts'
+import { type FindRows, findRowsByPrisma, findRowsOnSqlite } from './find-rows.ts'
 import { PrismaClient as MysqlClient } from './generated/mysql/client.ts'
 import { type Prisma, PrismaClient as SqliteClient } from './generated/sqlite/client.ts'
 import { type LibSqlClient, openSqliteConnection } from './sqlite-client.ts'
@@ -29,8 +30,11 @@ export type OpenClient = {
   engine: Engine
   reader: SqliteClient
   writer: SqliteClient
+  findRows: FindRows
   close(): Promise<void>
 }
+
+const READ_ONLY = ['PRAGMA busy_timeout = 5000', 'PRAGMA query_only = ON']
 
 /** The path of a `file:` URL, absolute. */
 export function sqlitePath(databaseUrl: string): string {
@@ -55,13 +59,16 @@ export function openSqliteClient(path: string): OpenClient {
   })
   const reader = new SqliteClient({
     errorFormat: ERROR_FORMAT,
-    adapter: new OneConnection(path, ['PRAGMA busy_timeout = 5000', 'PRAGMA query_only = ON']),
+    adapter: new OneConnection(path, READ_ONLY),
   })
+  const direct = openSqliteConnection(path, READ_ONLY)
   return {
     engine: 'sqlite',
     reader,
     writer,
+    findRows: findRowsOnSqlite(direct),
     async close() {
+      direct.close()
       await reader.$disconnect()
       await writer.$disconnect()
     },
@@ -101,7 +108,13 @@ export function openMysqlClient(databaseUrl: string): OpenClient {
   // The one cast between the engines. Both clients come from one schema; SQLite's offers the smaller set of options, so
   // what compiles against its type exists on MySQL, too.
   const canonical = client as unknown as SqliteClient
-  return { engine: 'mysql', reader: canonical, writer: canonical, close: () => client.$disconnect() }
+  return {
+    engine: 'mysql',
+    reader: canonical,
+    writer: canonical,
+    findRows: findRowsByPrisma(canonical),
+    close: () => client.$disconnect(),
+  }
 }
 
 export type MysqlTarget = {
@@ -156,13 +169,7 @@ class OneConnection extends PrismaLibSql {
     this.#pragmas = pragmas
   }
 
-  override async connect(): ReturnType<PrismaLibSql['connect']> {
-    const adapter = await super.connect()
-    for (const sql of this.#pragmas) await adapter.queryRaw({ sql, args: [], argTypes: [] })
-    return adapter
-  }
-
   override createClient(): LibSqlClient {
-    return openSqliteConnection(this.#path)
+    return openSqliteConnection(this.#path, this.#pragmas)
   }
 }

@@ -50,9 +50,7 @@ export async function getDeployments(
   store: Store,
   bindingIds: readonly string[],
 ): Promise<Map<string, DeploymentRecord>> {
-  const rows = await readInChunks(bindingIds, (chunk) =>
-    store.db.deployment.findMany({ where: { bindingId: { in: chunk } } }),
-  )
+  const rows = await readInChunks(bindingIds, (chunk) => store.findRows('Deployment', { bindingId: chunk }))
   return new Map(rows.map((row) => [row.bindingId, toDeployment(row)]))
 }
 

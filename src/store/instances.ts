@@ -249,12 +249,10 @@ const KEPT_ROWS = 1000
 export async function openInstances(store: Store, ids: readonly string[]): Promise<Map<string, OpenedInstance>> {
   const cache = seenRows.get(store) ?? new Map<string, McpInstance>()
   seenRows.set(store, cache)
-  const present = await readInChunks(ids, (chunk) =>
-    store.db.mcpInstance.findMany({
-      where: { id: { in: chunk }, status: { not: 'deleted' } },
-      select: { id: true, revision: true },
-    }),
+  const known = await readInChunks(ids, (chunk) =>
+    store.findRows('McpInstance', { id: chunk }, { columns: ['id', 'revision', 'status'] }),
   )
+  const present = known.filter(({ status }) => status !== 'deleted')
   const changed = present.filter(({ id, revision }) => cache.get(id)?.revision !== revision).map(({ id }) => id)
   const rows = await readInChunks(changed, (chunk) => store.db.mcpInstance.findMany({ where: { id: { in: chunk } } }))
   for (const row of rows) cache.set(row.id, row)

@@ -110,8 +110,8 @@ export async function createPlatform(store: Store, input: NewPlatform): Promise<
 }
 
 export async function getPlatform(store: Store, id: string): Promise<PlatformRecord | null> {
-  const row = await store.db.platform.findUnique({ where: { id } })
-  return row === null ? null : toRecord(row)
+  const [row] = await store.findRows('Platform', { id })
+  return row === undefined ? null : toRecord(row)
 }
 
 /** The platform that already points there, if any. */
@@ -250,11 +250,8 @@ export async function openCredential(
   store: Store,
   id: string,
 ): Promise<{ credential: Credential; version: number } | null> {
-  const row = await store.db.platform.findUnique({
-    where: { id },
-    select: { sealedCredential: true, credentialVersion: true },
-  })
-  if (row === null || row.sealedCredential === null) return null
+  const [row] = await store.findRows('Platform', { id }, { columns: ['sealedCredential', 'credentialVersion'] })
+  if (row === undefined || row.sealedCredential === null) return null
   const text = store.sealer.open({ table: TABLE, column: COLUMN, rowId: id }, row.sealedCredential)
   return { credential: parseJson<Credential>(text), version: row.credentialVersion }
 }

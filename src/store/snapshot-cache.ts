@@ -4,6 +4,8 @@ import type { Store } from './store.ts'
 
 /** Snapshots in memory, the least recently used first out: every space of a run wants the same ones, and tools are large. */
 const KEPT_SNAPSHOTS = 500
+/** All but the tools themselves. */
+const SNAPSHOT_FACTS = ['id', 'instanceId', 'headerDigest', 'toolCount', 'hash', 'seenAt', 'changedAt'] as const
 const kept = new WeakMap<Store, Map<string, ToolSnapshotRecord>>()
 
 /**
@@ -19,10 +21,7 @@ export async function getToolSnapshots(
   const rows = await readInChunks(
     keys.map((key) => key.instanceId),
     (chunk) =>
-      store.db.toolSnapshot.findMany({
-        where: { instanceId: { in: chunk }, headerDigest: { in: digests } },
-        omit: { tools: true },
-      }),
+      store.findRows('ToolSnapshot', { instanceId: chunk, headerDigest: digests }, { columns: SNAPSHOT_FACTS }),
   )
   const cache = kept.get(store) ?? new Map<string, ToolSnapshotRecord>()
   kept.set(store, cache)

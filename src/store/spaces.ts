@@ -98,7 +98,8 @@ export async function upsertSpaces(
 }
 
 export async function getSpace(store: Store, id: string): Promise<SpaceRecord | null> {
-  return store.db.space.findUnique({ where: { id } })
+  const [row] = await store.findRows('Space', { id })
+  return row ?? null
 }
 
 export async function getSpaces(store: Store, ids: readonly string[]): Promise<SpaceRecord[]> {

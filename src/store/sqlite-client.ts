@@ -18,8 +18,9 @@ const LONGEST_KEPT_CHARACTERS = 20_000
  * anew and builds every row twice, and whose transactions go to a connection of their own. Here they stay on this one, with its
  * pragmas, and are immediate; the adapter keeps everything else off it while a transaction is open.
  */
-export function openSqliteConnection(path: string): LibSqlClient {
+export function openSqliteConnection(path: string, pragmas: readonly string[] = []): LibSqlClient {
   const database = new Database(path)
+  for (const pragma of pragmas) database.exec(pragma)
   const prepared = new Map<string, Prepared>()
 
   const prepare = (sql: string): Prepared => {

@@ -104,8 +104,7 @@ export async function createTargets(store: Store, syncId: string, targets: reado
 }
 
 export async function listTargetsForSpace(store: Store, syncId: string, spaceId: string): Promise<TargetRecord[]> {
-  const rows = await store.db.syncTarget.findMany({ where: { syncId, spaceId }, orderBy: { id: 'asc' } })
-  return rows.map(toTarget)
+  return (await store.findRows('SyncTarget', { syncId, spaceId }, { orderBy: 'id' })).map(toTarget)
 }
 
 export async function getTarget(store: Store, id: string): Promise<TargetRecord | null> {
@@ -323,12 +322,14 @@ export async function countTargets(
   syncId: string,
   filter: { spaceId?: string } = {},
 ): Promise<TargetCounts> {
-  const groups = await store.db.syncTarget.groupBy({
-    by: ['state'],
-    where: { syncId, ...filter },
-    _count: { _all: true },
-  })
   const counts = emptyCounts()
+  const { spaceId } = filter
+  if (spaceId !== undefined) {
+    const rows = await store.findRows('SyncTarget', { syncId, spaceId }, { columns: ['state'] })
+    for (const { state } of rows) counts[toState(state)] += 1
+    return { ...counts, total: rows.length }
+  }
+  const groups = await store.db.syncTarget.groupBy({ by: ['state'], where: { syncId }, _count: { _all: true } })
   for (const group of groups) {
     counts[toState(group.state)] += group._count._all
     counts.total += group._count._all

@@ -130,8 +130,8 @@ export async function createSync(
 }
 
 export async function getSync(store: Store, id: string): Promise<SyncRecord | null> {
-  const row = await store.db.sync.findUnique({ where: { id } })
-  return row === null ? null : toSync(row)
+  const [row] = await store.findRows('Sync', { id })
+  return row === undefined ? null : toSync(row)
 }
 
 export async function getSyncByWorkflowId(store: Store, workflowId: string): Promise<SyncRecord | null> {
@@ -241,7 +241,7 @@ export async function enterPhase(
 }
 
 export async function isPauseRequested(store: Store, id: string): Promise<boolean> {
-  const row = await store.db.sync.findUnique({ where: { id }, select: { pauseRequested: true } })
+  const [row] = await store.findRows('Sync', { id }, { columns: ['pauseRequested'] })
   return row?.pauseRequested === true
 }
 

@@ -164,7 +164,10 @@ export async function activeTokens(
 
 /** As activeTokens, with the values in the clear. */
 export async function openActiveTokens(store: Store, bindingIds: readonly string[]): Promise<Map<string, OpenedToken>> {
-  const rows = await activeRows(store.db, bindingIds)
+  const found = await readInChunks(bindingIds, (bindingId) =>
+    store.findRows('GatewayToken', { bindingId, state: 'active' }, { orderBy: 'id' }),
+  )
+  const rows = byBinding(found)
   return new Map([...rows].map(([id, row]) => [id, { ...toToken(row), secret: openTokenRow(store, row) }]))
 }
 
@@ -309,9 +312,14 @@ export async function activeRows(db: Db, bindingIds: readonly string[]): Promise
   const rows = await readInChunks(bindingIds, (chunk) =>
     db.gatewayToken.findMany({ where: { bindingId: { in: chunk }, state: 'active' }, orderBy: { id: 'asc' } }),
   )
-  const byBinding = new Map<string, GatewayToken>()
-  for (const row of rows) if (row.bindingId !== null) byBinding.set(row.bindingId, row)
-  return byBinding
+  return byBinding(rows)
+}
+
+/** The last one of each. */
+function byBinding(rows: readonly GatewayToken[]): Map<string, GatewayToken> {
+  const last = new Map<string, GatewayToken>()
+  for (const row of rows) if (row.bindingId !== null) last.set(row.bindingId, row)
+  return last
 }
 
 /** The value in the clear of what was read with the row. */
