@@ -73,7 +73,7 @@ export const messages = {
   },
   config: {
     title: 'Configuration for a client of your own',
-    lead: 'For Claude, Cursor and other MCP clients. Put the token of a space in the place of the mask.',
+    lead: 'For Claude, Cursor and other MCP clients. In the place of <gateway token> goes a token that you make above; making one shows this with the token in it.',
   },
   attention: {
     still_used: 'Replaced, still used',

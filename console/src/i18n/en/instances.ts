@@ -45,7 +45,7 @@ export const messages = {
   },
   client: {
     title: 'Client configuration',
-    text: 'For a client of your own, through the gateway. A token comes from the access settings.',
+    text: 'For a client of your own, through the gateway. A token of its own is made under Access.',
   },
   tools: {
     search: 'Search tools',

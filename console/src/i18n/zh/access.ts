@@ -72,7 +72,7 @@ export const messages = {
   },
   config: {
     title: '自有客户端的配置',
-    lead: '适用于 Claude、Cursor 等 MCP 客户端。请将掩码替换为某个空间的令牌。',
+    lead: '适用于 Claude、Cursor 等 MCP 客户端。请将 <gateway token> 替换为在上方创建的令牌；创建时会显示已填好令牌的配置。',
   },
   attention: {
     still_used: '已更换但仍在使用',

@@ -105,7 +105,7 @@ export function LogTable({ instanceId }: { instanceId?: string }) {
                 title: t('columns.caller'),
                 render: (_, entry) =>
                   entry.bindingId === null
-                    ? t(entry.tokenId === null ? 'nobody' : 'manual')
+                    ? entry.tokenName || t(entry.tokenId === null ? 'nobody' : 'manual')
                     : (names.get(entry.bindingId) ?? entry.bindingId),
               },
               { title: t('columns.method'), render: (_, { method }) => <code>{method}</code> },
