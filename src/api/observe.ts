@@ -34,10 +34,15 @@ const attentionSchema = z
       'conflict',
       'tools_changed',
       ...TOKEN_ATTENTION_KINDS,
+      'client_token_expires',
     ]),
     message: z.string(),
     platformId: idSchema.nullable(),
     syncId: idSchema.nullable(),
+    instance: z
+      .object({ id: idSchema, name: z.string() })
+      .nullable()
+      .openapi({ description: 'Of client_token_expires: it lists its tokens.' }),
     count: z.int(),
   })
   .openapi('Attention')
@@ -267,7 +272,7 @@ async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchem
     }),
     tokenAttention(deps),
   ])
-  return [
+  const others = [
     ...platforms.map((row) => ({
       kind: 'platform_credential' as const,
       message: `The platform "${row.name}" has no working credential (${row.credentialState}).`,
@@ -303,6 +308,9 @@ async function attentionOf(deps: ApiDeps): Promise<z.infer<typeof attentionSchem
       syncId: null,
       count: group._count._all,
     })),
+  ]
+  return [
+    ...others.map((entry) => ({ ...entry, instance: null })),
     ...tokens.map((entry) => ({ ...entry, platformId: null, syncId: null })),
   ]
 }

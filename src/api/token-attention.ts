@@ -1,4 +1,4 @@
-import { countExpiring } from '../store/expiring.ts'
+import { countExpiring, countExpiringManual } from '../store/expiring.ts'
 import {
   expiryRange,
   listStillUsedTokens,
@@ -7,21 +7,33 @@ import {
 } from '../store/token-attention.ts'
 import type { ApiDeps } from './deps.ts'
 
-/** What of tokens needs somebody's attention, for the overview. GET /bindings?attention=… lists the bindings. */
+/**
+ * What of tokens needs somebody's attention, for the overview. GET /bindings?attention=… lists the bindings; tokens of manual clients
+ * are told by their instance, which lists them.
+ */
 
-type TokenAttention = { kind: TokenAttentionKind; message: string; count: number }
+type TokenAttention = {
+  kind: TokenAttentionKind | 'client_token_expires'
+  message: string
+  count: number
+  instance: { id: string; name: string } | null
+}
+
+const MAX_INSTANCES = 50
 
 export async function tokenAttention({ store, facts }: Pick<ApiDeps, 'store' | 'facts'>): Promise<TokenAttention[]> {
   const now = new Date()
-  const [used, waiting, withinDay, withinWeek] = await Promise.all([
+  const week = { after: now, until: expiryRange('token_expires_in_7_days', now).until }
+  const [used, waiting, withinDay, withinWeek, manual] = await Promise.all([
     listStillUsedTokens(store, facts.tokenGraceSeconds, now),
     listUnfinishedTokens(store, now),
     countExpiring(store, expiryRange('token_expires_in_1_day', now)),
     countExpiring(store, expiryRange('token_expires_in_7_days', now)),
+    countExpiringManual(store, week, MAX_INSTANCES),
   ])
   const stillUsed = used.length
   const unfinished = waiting.length
-  const all: TokenAttention[] = [
+  const ofBindings: Omit<TokenAttention, 'instance'>[] = [
     {
       kind: 'still_used',
       message: `${stillUsed} replaced tokens are still used although their grace period is over: find who sends them, or end them.`,
@@ -43,5 +55,13 @@ export async function tokenAttention({ store, facts }: Pick<ApiDeps, 'store' | '
       count: withinWeek,
     },
   ]
-  return all.filter(({ count }) => count > 0)
+  return [
+    ...ofBindings.filter(({ count }) => count > 0).map((entry) => ({ ...entry, instance: null })),
+    ...manual.map(({ instance, count }) => ({
+      kind: 'client_token_expires' as const,
+      message: `${count} tokens made by hand for "${instance.name}" expire within 7 days.`,
+      count,
+      instance,
+    })),
+  ]
 }

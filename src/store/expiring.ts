@@ -40,13 +40,37 @@ export async function listExpiring(
   return rows.flatMap(({ expiresAt, ...row }) => (expiresAt === null ? [] : [{ kind, ...row, expiresAt }]))
 }
 
-/** How many end between these moments. */
+/** How many bindings, and tokens of bindings, end between these moments. */
 export async function countExpiring(store: Pick<Store, 'db'>, between: Between): Promise<number> {
   const [bindings, tokens] = await Promise.all([
     store.db.binding.count({ where: expiringBinding(between) }),
-    store.db.gatewayToken.count({ where: expiringToken(between) }),
+    store.db.gatewayToken.count({ where: { ...expiringToken(between), bindingId: { not: null } } }),
   ])
   return bindings + tokens
+}
+
+/** How many tokens of manual clients end between these moments, by instance; of `limit` instances at most. */
+export async function countExpiringManual(
+  store: Pick<Store, 'db'>,
+  between: Between,
+  limit: number,
+): Promise<{ instance: { id: string; name: string }; count: number }[]> {
+  const groups = await store.db.gatewayToken.groupBy({
+    by: ['instanceId'],
+    where: { ...expiringToken(between), bindingId: null },
+    _count: { _all: true },
+    orderBy: { instanceId: 'asc' },
+    take: limit,
+  })
+  const instances = await store.db.mcpInstance.findMany({
+    where: { id: { in: groups.map(({ instanceId }) => instanceId) } },
+    select: { id: true, name: true },
+  })
+  const byId = new Map(instances.map((instance) => [instance.id, instance]))
+  return groups.flatMap(({ instanceId, _count }) => {
+    const instance = byId.get(instanceId)
+    return instance === undefined ? [] : [{ instance, count: _count._all }]
+  })
 }
 
 /** Keeps what has been told of each. Neither row versions nor the gateway are concerned. */

@@ -159,6 +159,24 @@ describe('a token made by hand', () => {
   })
 })
 
+it('that ends within a week is told of by its instance, and not among those of bindings', async () => {
+  const kinds = async () => {
+    const { json } = await api.call('GET', '/api/v1/overview', { role: 'viewer' })
+    return json.attention.filter(({ kind }: { kind: string }) => /^token_expires|^client_token/.test(kind))
+  }
+  const before = await kinds()
+  await make({ expiresIn: '7d' })
+  await make({ expiresAt: new Date(Date.now() + 3_600_000).toISOString() })
+  await make({ expiresIn: '15d' })
+  const told = (await kinds()).filter(
+    ({ instance }: { instance: { id: string } | null }) => instance?.id === instanceId,
+  )
+  expect(told).toMatchObject([
+    { kind: 'client_token_expires', count: 2, instance: { name: at(world.instances, 0).name } },
+  ])
+  expect(await kinds()).toHaveLength(before.length + 1)
+})
+
 describe('PATCH of a token made by hand', () => {
   it('needs the version that was read, and changes what it names alone', async () => {
     const { id, rowVersion } = (await make({ passThroughHeaders: { 'X-Me': 'first' } })).json

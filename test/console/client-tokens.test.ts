@@ -142,10 +142,13 @@ it(
   'a viewer sees the tokens and no buttons, an operator may end one but make none',
   async () => {
     const { t } = WORDS.en
-    await world.api.must(201, 'POST', `/instances/${instances.everything}/tokens`, { name: 'Nightly job' })
+    const body = { name: 'Nightly job', expiresIn: '7d' }
+    await world.api.must(201, 'POST', `/instances/${instances.everything}/tokens`, body)
     const keyOf = async (role: string) =>
       (await world.api.must<{ key: string }>(201, 'POST', '/api-keys', { name: role, role })).key
-    const viewer = await world.signedIn({ path: accessOf('everything'), apiKey: await keyOf('viewer') })
+    const viewer = await world.signedIn({ apiKey: await keyOf('viewer') })
+    const told = t('overview:attention.client_token_expires', { count: 1, server: 'everything' })
+    await viewer.getByRole('link', { name: told }).click()
     await region(viewer, 'en').getByText('Nightly job').waitFor()
     await expect.poll(() => region(viewer, 'en').getByRole('button').count()).toBe(0)
     await viewer.goto(`${world.product.origin}${accessOf('memory')}`)

@@ -41,6 +41,8 @@ export const messages = {
     token_expires_in_1_day_other: '{{count}} accesses end within a day.',
     token_expires_in_7_days_one: '{{count}} access ends within 7 days.',
     token_expires_in_7_days_other: '{{count}} accesses end within 7 days.',
+    client_token_expires_one: 'Of {{server}}, {{count}} token for your own clients ends within 7 days.',
+    client_token_expires_other: 'Of {{server}}, {{count}} tokens for your own clients end within 7 days.',
   },
   deployments: {
     title: 'How it stands on the platforms',

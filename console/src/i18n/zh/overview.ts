@@ -33,6 +33,7 @@ export const messages = {
     rotation_unfinished_other: '有 {{count}} 个已更换的令牌仍保存在平台上，请重新同步。',
     token_expires_in_1_day_other: '有 {{count}} 个授权将在一天内到期。',
     token_expires_in_7_days_other: '有 {{count}} 个授权将在 7 天内到期。',
+    client_token_expires_other: '{{server}} 有 {{count}} 个自有客户端的令牌将在 7 天内到期。',
   },
   deployments: {
     title: '在平台上的状态',

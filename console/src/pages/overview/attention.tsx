@@ -21,10 +21,16 @@ export function Attention({ items }: { items: Item[] }) {
       <h2>{t('attention.title')}</h2>
       <ul>
         {items.map((item) => (
-          <li key={`${item.kind} ${item.platformId} ${item.syncId}`}>
+          <li key={`${item.kind} ${item.platformId} ${item.syncId} ${item.instance?.id}`}>
             <Link to={addressOf(item)}>
               <WarningFilled className={item.kind === 'failed' ? 'attention-bad' : 'attention-warn'} />
-              <span>{t(`attention.${item.kind}`, { count: item.count, platform: nameOf(item.platformId) })}</span>
+              <span>
+                {t(`attention.${item.kind}`, {
+                  count: item.count,
+                  platform: nameOf(item.platformId),
+                  server: item.instance?.name,
+                })}
+              </span>
               <RightOutlined className="attention-go" />
             </Link>
           </li>
@@ -34,7 +40,7 @@ export function Attention({ items }: { items: Item[] }) {
   )
 }
 
-function addressOf({ kind, platformId, syncId }: Item): string {
+function addressOf({ kind, platformId, syncId, instance }: Item): string {
   switch (kind) {
     case 'platform_credential':
     case 'credential_expiring':
@@ -46,6 +52,8 @@ function addressOf({ kind, platformId, syncId }: Item): string {
     case 'token_expires_in_1_day':
     case 'token_expires_in_7_days':
       return `/access?attention=${kind}`
+    case 'client_token_expires':
+      return `/instances/${instance?.id}/access`
     case 'drifted':
     case 'tools_changed':
       return `/drift?platform=${platformId}`
