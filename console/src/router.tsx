@@ -30,7 +30,7 @@ export const router: ReturnType<typeof createBrowserRouter> = createBrowserRoute
       page('/instances', ['instances'], () => import('./pages/instances/index.tsx')),
       page(
         '/instances/:instanceId/:tab?',
-        ['instances', 'access', 'tokens', 'gateway-log'],
+        ['instances', 'access', 'client-tokens', 'tokens', 'gateway-log'],
         () => import('./pages/instance/index.tsx'),
       ),
       page('/syncs', ['syncs'], () => import('./pages/syncs/index.tsx')),

@@ -115,7 +115,7 @@ export function EditClientToken(props: { instanceId: string; token: ClientToken;
 }
 
 function Fields({ expiries }: { expiries: readonly Values['expiry'][] }) {
-  const { t } = useTranslation(['client-tokens', 'access'])
+  const { t } = useTranslation('client-tokens')
   return (
     <>
       <Form.Item
@@ -124,7 +124,7 @@ function Fields({ expiries }: { expiries: readonly Values['expiry'][] }) {
         extra={t('nameHelp')}
         rules={[{ required: true, whitespace: true, message: t('nameRequired') }]}
       >
-        <Input autoComplete="off" maxLength={191} placeholder="Cursor" />
+        <Input autoComplete="off" maxLength={191} />
       </Form.Item>
       <Form.Item name="expiry" label={t('columns.expires')}>
         <Select options={expiries.map((value) => ({ value, label: t(`access:expiries.${value}`) }))} />
