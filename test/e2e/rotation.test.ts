@@ -310,7 +310,7 @@ describe.each(SHAPES)('%s', (_shape, start) => {
     }, 240_000)
   })
 
-  it('changed pass-through headers reach the MCP server at once, and no platform is written', async () => {
+  it('changed pass-through headers reach the MCP server, and no platform is written', async () => {
     const [workspace] = workspaces
     if (workspace === undefined) throw new Error('no workspace')
     const rows = await footprint(dify)
@@ -325,10 +325,16 @@ describe.each(SHAPES)('%s', (_shape, start) => {
       expect(changed.status).toBe(200)
     }
     const mine = (await inDify()).find(({ instance }) => instance.id === instanceIds[0])
-    for (const current of everybody()) await call(await current())
-    const seen = servers.flatMap(({ requests }) => requests.flatMap(({ headers }) => headers['x-tenant'] ?? []))
-    expect(new Set(seen).size).toBe(6)
-    expect(seen).toContain(`tenant of ${mine?.id}`)
+    const seen = () =>
+      new Set(servers.flatMap(({ requests }) => requests.flatMap(({ headers }) => headers['x-tenant'] ?? [])))
+    // Gateways that are processes of their own hear of it a moment later.
+    await expect
+      .poll(async () => {
+        for (const current of everybody()) await call(await current())
+        return seen().size
+      })
+      .toBe(6)
+    expect(seen()).toContain(`tenant of ${mine?.id}`)
     expect(await sync({ platformId: difyId, spaceIds: 'all' })).toMatchObject({ total: 4, unchanged: 4 })
     const [cozeBinding] = await inCoze()
     expect(await sync({ platformId: cozeId, spaceIds: [cozeBinding?.space.id] })).toMatchObject({ unchanged: 2 })
