@@ -4,6 +4,8 @@ import type { Logger } from '../src/telemetry/logger.ts'
 
 /** Also how soon a cancellation gets here. */
 const LONGEST_HEARTBEAT_MS = 5_000
+/** Most activities have ended by then: a heartbeat of each would cost the server as much as their results. */
+const FIRST_HEARTBEAT_MS = 1_000
 const HEARTBEATS_A_TIMEOUT = 6
 
 /**
@@ -20,8 +22,13 @@ export async function inActivity<T>(
   const log = logger.child({ activity: context.info.activityType, attempt: context.info.attempt, ...fields })
   const timeoutMs = context.info.heartbeatTimeoutMs ?? Number.POSITIVE_INFINITY
   const everyMs = Math.min(LONGEST_HEARTBEAT_MS, timeoutMs / HEARTBEATS_A_TIMEOUT)
-  const heartbeat = setInterval(() => context.heartbeat(), everyMs)
-  context.heartbeat()
+  let heartbeat = setTimeout(
+    () => {
+      context.heartbeat()
+      heartbeat = setInterval(() => context.heartbeat(), everyMs)
+    },
+    Math.min(FIRST_HEARTBEAT_MS, everyMs),
+  )
   try {
     return await body(context.cancellationSignal)
   } catch (thrown) {

@@ -31,6 +31,8 @@ export type OpenClient = {
   reader: SqliteClient
   writer: SqliteClient
   findRows: FindRows
+  /** Whether close() was called. */
+  closed(): boolean
   close(): Promise<void>
 }
 
@@ -67,6 +69,7 @@ export function openSqliteClient(path: string): OpenClient {
     reader,
     writer,
     findRows: findRowsOnSqlite(direct),
+    closed: () => direct.closed,
     async close() {
       direct.close()
       await reader.$disconnect()
@@ -108,12 +111,17 @@ export function openMysqlClient(databaseUrl: string): OpenClient {
   // The one cast between the engines. Both clients come from one schema; SQLite's offers the smaller set of options, so
   // what compiles against its type exists on MySQL, too.
   const canonical = client as unknown as SqliteClient
+  let closed = false
   return {
     engine: 'mysql',
     reader: canonical,
     writer: canonical,
     findRows: findRowsByPrisma(canonical),
-    close: () => client.$disconnect(),
+    closed: () => closed,
+    async close() {
+      closed = true
+      await client.$disconnect()
+    },
   }
 }
 

@@ -143,20 +143,22 @@ export type Seen = Pick<DeploymentRecord, 'bindingId' | 'updatedAt' | 'driftSinc
 export async function recordVerified(store: Store, seen: readonly Seen[], syncId: string | null): Promise<void> {
   const now = new Date()
   for (const chunk of chunksOf(seen)) {
-    await store.write((tx) =>
-      tx.deployment.updateMany({
-        where: { OR: chunk.map(asSeen) },
-        data: {
-          state: 'in_sync',
-          driftFields: null,
-          driftSince: null,
-          lastErrorType: null,
-          lastErrorMessage: null,
-          verifiedAt: now,
-          updatedAt: now,
-          ...(syncId === null ? {} : { lastSyncId: syncId }),
-        },
-      }),
+    await store.write(
+      (tx) =>
+        tx.deployment.updateMany({
+          where: { OR: chunk.map(asSeen) },
+          data: {
+            state: 'in_sync',
+            driftFields: null,
+            driftSince: null,
+            lastErrorType: null,
+            lastErrorMessage: null,
+            verifiedAt: now,
+            updatedAt: now,
+            ...(syncId === null ? {} : { lastSyncId: syncId }),
+          },
+        }),
+      { shared: true },
     )
   }
 }
@@ -174,24 +176,27 @@ export async function recordDrift(
 ): Promise<Set<string>> {
   if (drifts.length === 0) return new Set()
   const now = new Date()
-  return await store.write(async (tx) => {
-    const recorded = new Set<string>()
-    for (const { seen, fields } of drifts) {
-      const { count } = await tx.deployment.updateMany({
-        where: asSeen(seen),
-        data: {
-          state: 'drifted',
-          driftFields: JSON.stringify(fields),
-          driftSince: seen.driftSince ?? now,
-          verifiedAt: now,
-          updatedAt: now,
-          ...(syncId === null ? {} : { lastSyncId: syncId }),
-        },
-      })
-      if (count > 0) recorded.add(seen.bindingId)
-    }
-    return recorded
-  })
+  return await store.write(
+    async (tx) => {
+      const recorded = new Set<string>()
+      for (const { seen, fields } of drifts) {
+        const { count } = await tx.deployment.updateMany({
+          where: asSeen(seen),
+          data: {
+            state: 'drifted',
+            driftFields: JSON.stringify(fields),
+            driftSince: seen.driftSince ?? now,
+            verifiedAt: now,
+            updatedAt: now,
+            ...(syncId === null ? {} : { lastSyncId: syncId }),
+          },
+        })
+        if (count > 0) recorded.add(seen.bindingId)
+      }
+      return recorded
+    },
+    { shared: true },
+  )
 }
 
 /** Those that still stand as they were seen. */

@@ -29,7 +29,7 @@ export async function acquireLease(
       })
       return taken.count === 1 ? epoch : null
     },
-    { retryUnique: true },
+    { retryUnique: true, shared: true },
   )
 }
 
@@ -43,16 +43,18 @@ export async function renewLease(
   now: Date = new Date(),
 ): Promise<boolean> {
   const until = new Date(now.getTime() + ttlMs)
-  const renewed = await store.write((tx) =>
-    tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until } }),
+  const renewed = await store.write(
+    (tx) => tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until } }),
+    { shared: true },
   )
   return renewed.count === 1
 }
 
 /** Lets the next holder in at once. The row stays, since its epoch must not start again. */
 export async function releaseLease(store: Store, spaceId: string, holder: string, epoch: number): Promise<void> {
-  await store.write((tx) =>
-    tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until: new Date(0) } }),
+  await store.write(
+    (tx) => tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until: new Date(0) } }),
+    { shared: true },
   )
 }
 

@@ -21,7 +21,7 @@ export async function appendSyncEvent(
 
 /** Answers the number of the last one. */
 export async function appendSyncEvents(store: Store, syncId: string, events: readonly NewSyncEvent[]): Promise<number> {
-  return store.write((tx) => appendSyncEventsIn(store, tx, syncId, events))
+  return store.write((tx) => appendSyncEventsIn(store, tx, syncId, events), { shared: true })
 }
 
 /** As appendSyncEvents, together with what the events tell about. */

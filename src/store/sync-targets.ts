@@ -179,15 +179,16 @@ export async function recordPlan(store: Store, planned: readonly PlannedTarget[]
     },
   }))
   for (const chunk of chunksOf(rows)) {
-    await store.write((tx) =>
-      updateEachIn(tx, { name: 'SyncTarget', key: 'id' }, chunk, ['pending', 'running', 'skipped']),
+    await store.write(
+      (tx) => updateEachIn(tx, { name: 'SyncTarget', key: 'id' }, chunk, ['pending', 'running', 'skipped']),
+      { shared: true },
     )
   }
 }
 
 /** One more attempt. False when the target has ended already (skipped by a signal, for example). */
 export async function startTarget(store: Store, id: string): Promise<boolean> {
-  return store.write(async (tx) => (await startTargetsIn(tx, [id])).size > 0)
+  return store.write(async (tx) => (await startTargetsIn(tx, [id])).size > 0, { shared: true })
 }
 
 /** As startTarget, of many. Answers the ids of those that were started. */

@@ -209,26 +209,29 @@ export type SyncProgress = {
 /** False, and nothing changed, when the run is closed or unknown. The first `running` sets its start; a run that begins to wait is told of. */
 export async function updateSync(store: Store, id: string, progress: SyncProgress): Promise<boolean> {
   const { counts, warnings, ...plain } = progress
-  return store.write(async (tx) => {
-    if (progress.state === 'running') {
-      await tx.sync.updateMany({
-        where: { id, state: OPEN, startedAt: null },
-        data: { startedAt: progress.startedAt ?? new Date() },
+  return store.write(
+    async (tx) => {
+      if (progress.state === 'running') {
+        await tx.sync.updateMany({
+          where: { id, state: OPEN, startedAt: null },
+          data: { startedAt: progress.startedAt ?? new Date() },
+        })
+      }
+      const waits = progress.state === 'waiting_for_credential'
+      const before = waits ? await tx.sync.findUnique({ where: { id }, select: { state: true } }) : null
+      const changed = await tx.sync.updateMany({
+        where: { id, state: OPEN },
+        data: {
+          ...plain,
+          ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }),
+          ...(warnings === undefined ? {} : { warnings: JSON.stringify(warnings) }),
+        },
       })
-    }
-    const waits = progress.state === 'waiting_for_credential'
-    const before = waits ? await tx.sync.findUnique({ where: { id }, select: { state: true } }) : null
-    const changed = await tx.sync.updateMany({
-      where: { id, state: OPEN },
-      data: {
-        ...plain,
-        ...(counts === undefined ? {} : { counts: JSON.stringify(counts) }),
-        ...(warnings === undefined ? {} : { warnings: JSON.stringify(warnings) }),
-      },
-    })
-    if (waits && changed.count > 0 && before?.state !== progress.state) await tellOfWaiting(tx, id)
-    return changed.count > 0
-  })
+      if (waits && changed.count > 0 && before?.state !== progress.state) await tellOfWaiting(tx, id)
+      return changed.count > 0
+    },
+    { shared: progress.state === undefined },
+  )
 }
 
 /** Shows the phase, unless it is shown already. `seen`: the run as it was read a moment ago. */

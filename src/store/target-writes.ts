@@ -145,17 +145,20 @@ async function commit(store: Store, jobs: readonly Job[]): Promise<(job: Job) =>
   const held = jobs
     .map(({ begin, land }) => begin ?? land)
     .map(({ target, epoch }) => ({ spaceId: target.spaceId, epoch }))
-  return await store.write(async (tx) => {
-    if ((await lostLeases(tx, held)).size > 0) {
-      throw new ToolferryError('SpaceBusy', 'Another run is writing to this space.')
-    }
-    const { begun, refused } = await beginIn(tx, begins)
-    await landIn(store, tx, lands)
-    return ({ begin }) => {
-      if (begin === null || begun.has(begin.target.id)) return 'begun'
-      return refused.has(begin.target.id) ? 'refused' : 'ended'
-    }
-  })
+  return await store.write(
+    async (tx) => {
+      if ((await lostLeases(tx, held)).size > 0) {
+        throw new ToolferryError('SpaceBusy', 'Another run is writing to this space.')
+      }
+      const { begun, refused } = await beginIn(tx, begins)
+      await landIn(store, tx, lands)
+      return ({ begin }) => {
+        if (begin === null || begun.has(begin.target.id)) return 'begun'
+        return refused.has(begin.target.id) ? 'refused' : 'ended'
+      }
+    },
+    { shared: true },
+  )
 }
 
 /** Enabled a moment ago is not enough: an admin may have cut a binding off while earlier targets were written. */

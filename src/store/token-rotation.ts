@@ -167,18 +167,20 @@ export async function forceFormer(
   let ended = 0
   let last: number | null = null
   for (const chunk of chunksOf(bindingIds)) {
-    await store.write(async (tx) => {
+    const done = await store.write(async (tx) => {
       const where = { bindingId: { in: chunk }, state: 'retiring' }
-      if ((await tx.gatewayToken.count({ where })) === 0) return
+      if ((await tx.gatewayToken.count({ where })) === 0) return null
       const revision = await bumpRevision(store, tx)
       const { count } = await tx.gatewayToken.updateMany({
         where: { ...where, supersededAt: { not: null } },
         data: { state: 'revoked', revokedAt: new Date(), revision },
       })
       await tx.gatewayToken.updateMany({ where, data: { graceSeconds: 0 } })
-      ended += count
-      if (count > 0) last = revision
+      return { count, revision }
     })
+    if (done === null) continue
+    ended += done.count
+    if (done.count > 0) last = done.revision
   }
   return { ended, revision: last }
 }

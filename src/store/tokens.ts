@@ -65,29 +65,32 @@ export async function mintTokenFor(store: Store, bindingId: string, options: Tok
 export async function mintTokensFor(store: Store, bindingIds: readonly string[]): Promise<Map<string, OpenedToken>> {
   const minted = new Map<string, OpenedToken>()
   for (const chunk of chunksOf(bindingIds)) {
-    const tokens = await store.write(async (tx) => {
-      // First, since its row is the lock: of two runs that mint for the same bindings at once, the second sees what the first made.
-      const revision = await bumpRevision(store, tx)
-      const active = await activeRows(tx, chunk)
-      const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openTokenRow(store, row) }))
-      const lacking = chunk.filter((id) => !active.has(id))
-      if (lacking.length === 0) return kept
-      const bindings = await tx.binding.findMany({
-        where: { id: { in: lacking } },
-        select: { id: true, instanceId: true },
-      })
-      if (bindings.length < new Set(lacking).size) throw new NotFoundError('The binding')
-      const made = bindings.map((binding) => {
-        const secret = mintToken('tfg')
-        return { row: newTokenRow(store, binding, secret, { origin: 'minted', revision }), secret }
-      })
-      await insertRowsIn(
-        tx,
-        'GatewayToken',
-        made.map(({ row }) => row),
-      )
-      return [...kept, ...made.map(({ row, secret }) => ({ ...toToken(row), secret }))]
-    })
+    const tokens = await store.write(
+      async (tx) => {
+        // First, since its row is the lock: of two runs that mint for the same bindings at once, the second sees what the first made.
+        const revision = await bumpRevision(store, tx)
+        const active = await activeRows(tx, chunk)
+        const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openTokenRow(store, row) }))
+        const lacking = chunk.filter((id) => !active.has(id))
+        if (lacking.length === 0) return kept
+        const bindings = await tx.binding.findMany({
+          where: { id: { in: lacking } },
+          select: { id: true, instanceId: true },
+        })
+        if (bindings.length < new Set(lacking).size) throw new NotFoundError('The binding')
+        const made = bindings.map((binding) => {
+          const secret = mintToken('tfg')
+          return { row: newTokenRow(store, binding, secret, { origin: 'minted', revision }), secret }
+        })
+        await insertRowsIn(
+          tx,
+          'GatewayToken',
+          made.map(({ row }) => row),
+        )
+        return [...kept, ...made.map(({ row, secret }) => ({ ...toToken(row), secret }))]
+      },
+      { shared: true },
+    )
     for (const token of tokens) if (token.bindingId !== null) minted.set(token.bindingId, token)
   }
   return minted
@@ -190,7 +193,9 @@ export async function markTokensProven(
   at: Date = new Date(),
 ): Promise<void> {
   for (const chunk of chunksOf(tokenIds)) {
-    await store.write((tx) => tx.gatewayToken.updateMany({ where: { id: { in: chunk } }, data: { provenAt: at } }))
+    await store.write((tx) => tx.gatewayToken.updateMany({ where: { id: { in: chunk } }, data: { provenAt: at } }), {
+      shared: true,
+    })
   }
 }
 

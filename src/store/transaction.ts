@@ -2,8 +2,15 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import type { OpenClient, Tx } from './client.ts'
 
-/** Unique: somebody else may insert the same row between our look and our insert; look again. */
-export type WriteOptions = { retryUnique?: boolean }
+export type WriteOptions = {
+  /** Unique: somebody else may insert the same row between our look and our insert; look again. */
+  retryUnique?: boolean
+  /**
+   * May be committed together with others of the kind: it is short, as they are, and what it records may be known a few milliseconds
+   * later. Not for what cuts something off, nor for what an admin waits for.
+   */
+  shared?: boolean
+}
 
 export type Write = <T>(work: (tx: Tx) => Promise<T>, options?: WriteOptions) => Promise<T>
 
@@ -19,18 +26,26 @@ export function afterCommit(tx: Tx, callback: () => void): void {
   list.push(callback)
 }
 
-/** Works of one transaction on SQLite, and how long the first of them may have been going on when the last one begins. */
+/** Shared works of one transaction on SQLite, and how long the first of them may have been going on when the last one begins. */
 const LARGEST_GROUP = 50
 const GROUP_MS = 50
 
 type Callbacks = (() => void)[]
-type Waiting = { attempt: (tx: Tx) => Promise<void>; done: () => void; alone: () => Promise<void> }
+type Waiting = {
+  shared: boolean
+  /** A transaction of its own. */
+  alone: () => Promise<void>
+  /** In somebody's transaction; once that is committed, `committed`, else `alone` or `failed`. */
+  join: (tx: Tx) => Promise<void>
+  committed: () => void
+  failed: (error: unknown) => void
+}
 
 /**
  * Write transactions. On SQLite one after another, in the order of the calls: there is one write lock, and waiting for it in
- * a queue of ours cannot time out or starve. A commit waits for the disk and costs more than most of what is in it, so those
- * that came while one was going on are committed together; what fails does so alone, and the others are run again without it. On
- * MySQL side by side; what loses a deadlock is run again. So `work` must have no effects outside its transaction (use
+ * a queue of ours cannot time out or starve. A commit waits for the disk and costs more than what is in a `shared` work, so those that
+ * came one after another while one was going on are committed together; what fails does so alone, and the others are run again without it.
+ * On MySQL side by side; what loses a deadlock is run again. So `work` must have no effects outside its transaction (use
  * afterCommit). A write inside a write is refused, since it would wait for itself.
  */
 export function createWrite(client: OpenClient, onError: (error: unknown) => void): Write {
@@ -70,47 +85,55 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
 
   const queue: Waiting[] = []
   let busy = false
-  /** Who was let go on by the last commit may have the next thing to record. */
-  const nextInTurn = async () => {
-    await immediate()
-    return queue.shift()
-  }
 
   async function drain(): Promise<void> {
-    for (let first = queue.shift(); first !== undefined; first = await nextInTurn()) {
-      const group = [first]
-      try {
-        await transaction(async (tx) => {
-          const until = performance.now() + GROUP_MS
-          for (let next: Waiting | undefined = first; next !== undefined; ) {
-            await next.attempt(tx)
-            const isFull = group.length >= LARGEST_GROUP || performance.now() >= until
-            next = isFull ? undefined : queue.shift()
-            if (next !== undefined) group.push(next)
-          }
-        })
-        for (const { done } of group) done()
-      } catch {
-        // Whose fault it was, and whether another attempt helps, shows when each has a transaction of its own.
-        for (const { alone } of group) await alone()
-      }
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      // Who was let go on by the last commit may have the next thing to record.
+      if (next.shared) await immediate()
+      if (next.shared && queue[0]?.shared === true) await together(next)
+      else await next.alone()
     }
     busy = false
   }
 
+  async function together(first: Waiting): Promise<void> {
+    const group: Waiting[] = []
+    try {
+      await transaction(async (tx) => {
+        const until = performance.now() + GROUP_MS
+        for (let next: Waiting | undefined = first; next !== undefined; ) {
+          group.push(next)
+          await next.join(tx)
+          const goesOn = queue[0]?.shared === true && group.length < LARGEST_GROUP && performance.now() < until
+          next = goesOn ? queue.shift() : undefined
+        }
+      })
+    } catch (error) {
+      // Whose fault it was, and whether another attempt helps, shows when each has a transaction of its own.
+      for (const { alone, failed } of group) {
+        if (client.closed()) failed(error)
+        else await alone()
+      }
+      return
+    }
+    for (const { committed } of group) committed()
+  }
+
   function inTurn<T>(work: (tx: Tx) => Promise<T>, options: WriteOptions): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      let ended: { result: T; after: Callbacks } | null = null
+      let joined: { result: T; after: Callbacks } | null = null
       queue.push({
-        attempt: async (tx) => {
-          ended = await run(tx, work)
-        },
-        done: () => {
-          if (ended === null) return
-          tell(ended.after)
-          resolve(ended.result)
-        },
+        shared: options.shared === true,
         alone: () => attempts(work, options).then(resolve, reject),
+        join: async (tx) => {
+          joined = await run(tx, work)
+        },
+        committed: () => {
+          if (joined === null) return
+          resolve(joined.result)
+          tell(joined.after)
+        },
+        failed: reject,
       })
       if (busy) return
       busy = true

@@ -30,7 +30,15 @@ describe('inActivity', () => {
     expect(await env.run(() => inActivity(silentLogger, {}, async () => 42))).toBe(42)
   })
 
-  it('heartbeats at once, and stops with the body', async () => {
+  it('that is over at once sends no heartbeat', async () => {
+    const env = mockActivity({ heartbeatTimeoutMs: 30_000 })
+    const beats: unknown[] = []
+    env.on('heartbeat', (details) => beats.push(details))
+    await env.run(() => inActivity(silentLogger, {}, async () => undefined))
+    expect(beats).toEqual([])
+  })
+
+  it('heartbeats while the body works, and stops with it', async () => {
     const env = mockActivity({ heartbeatTimeoutMs: 60 })
     let beats = 0
     const third = new Promise<void>((resolve) => {

@@ -23,41 +23,68 @@ describe.each(ENGINES)('writes on %s', (engine) => {
       await tx.setting.update({ where: { name }, data: { value: String(value) } })
       return value
     }
-    const seen = await Promise.all(Array.from({ length: 100 }, () => test.store.write(add)))
+    const seen = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => test.store.write(add, { shared: index % 5 !== 0 })),
+    )
     expect(new Set(seen).size).toBe(100)
     expect(await getSetting(test.store.db, name)).toBe('100')
   })
 
-  it('of many at once those that fail do so alone, and nothing of theirs stays', async () => {
-    const names = Array.from({ length: 30 }, () => newId())
-    const told: number[] = []
-    const results = await Promise.allSettled(
-      names.map((name, index) =>
-        test.store.write(async (tx) => {
-          await tx.setting.create({ data: { name, value: 'x', updatedAt: new Date() } })
-          afterCommit(tx, () => told.push(index))
-          if (index % 7 === 3) throw new Error(`no to ${index}`)
-          return index
-        }),
-      ),
+  it('100 at once have a revision each', async () => {
+    const before = await currentRevision(test.store.db)
+    const seen = await Promise.all(
+      Array.from({ length: 100 }, () => test.store.write((tx) => bumpRevision(test.store, tx))),
     )
-    const failing = names.flatMap((_, index) => (index % 7 === 3 ? [index] : []))
-    expect(results.flatMap((result, index) => (result.status === 'rejected' ? [index] : []))).toEqual(failing)
-    for (const [index, result] of results.entries()) {
-      if (result.status === 'rejected') expect(result.reason).toMatchObject({ message: `no to ${index}` })
-      else expect(result.value).toBe(index)
-      expect(await getSetting(test.store.db, names[index] ?? '')).toBe(result.status === 'rejected' ? null : 'x')
-    }
-    expect(told.toSorted((a, b) => a - b)).toEqual(
-      results.flatMap(({ status }, index) => (status === 'fulfilled' ? [index] : [])),
-    )
+    expect(new Set(seen).size).toBe(100)
+    expect(await currentRevision(test.store.db)).toBe(before + 100)
   })
+
+  it('one that is not shared waits for none that came after it', async () => {
+    const [name, gate] = [newId(), Promise.withResolvers<void>()]
+    const first = setSetting(test.store, name, 'x')
+    const long = test.store.write(() => gate.promise, { shared: true })
+    await first
+    expect(await getSetting(test.store.db, name)).toBe('x')
+    gate.resolve()
+    await long
+  })
+
+  it.each([false, true])(
+    'of many at once those that fail do so alone, and nothing of theirs stays (shared: %s)',
+    async (shared) => {
+      const names = Array.from({ length: 30 }, () => newId())
+      const told: number[] = []
+      const results = await Promise.allSettled(
+        names.map((name, index) =>
+          test.store.write(
+            async (tx) => {
+              await tx.setting.create({ data: { name, value: 'x', updatedAt: new Date() } })
+              afterCommit(tx, () => told.push(index))
+              if (index % 7 === 3) throw new Error(`no to ${index}`)
+              return index
+            },
+            { shared },
+          ),
+        ),
+      )
+      const failing = names.flatMap((_, index) => (index % 7 === 3 ? [index] : []))
+      expect(results.flatMap((result, index) => (result.status === 'rejected' ? [index] : []))).toEqual(failing)
+      for (const [index, result] of results.entries()) {
+        if (result.status === 'rejected') expect(result.reason).toMatchObject({ message: `no to ${index}` })
+        else expect(result.value).toBe(index)
+        expect(await getSetting(test.store.db, names[index] ?? '')).toBe(result.status === 'rejected' ? null : 'x')
+      }
+      expect(told.toSorted((a, b) => a - b)).toEqual(
+        results.flatMap(({ status }, index) => (status === 'fulfilled' ? [index] : [])),
+      )
+    },
+  )
 
   it('every one has ended when its revision can be read, and none is told before', async () => {
     const before = await currentRevision(test.store.db)
     const seen = await Promise.all(
       Array.from({ length: 20 }, async () => {
-        const revision = await test.store.write((tx) => bumpRevision(test.store, tx))
+        const revision = await test.store.write((tx) => bumpRevision(test.store, tx), { shared: true })
         return { revision, readable: await currentRevision(test.store.db) }
       }),
     )
@@ -171,6 +198,31 @@ describe.each(ENGINES)('writes on %s', (engine) => {
     )
     expect(rows[0]?.text.replace(' ', 'T').slice(0, 23)).toBe(instance.createdAt.toISOString().slice(0, 23))
   })
+})
+
+it('on SQLite what was going on when the store was closed has failed, and is not tried again', async () => {
+  const opened = await openTestStore('sqlite')
+  const { store } = opened
+  const [gate, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let runs = 0
+  const some = ['one', 'two', 'three'].map((name) =>
+    store.write(
+      async (tx) => {
+        runs += 1
+        begun.resolve()
+        await gate.promise
+        await tx.setting.create({ data: { name, value: 'x', updatedAt: new Date() } })
+      },
+      { shared: true },
+    ),
+  )
+  const ended = Promise.allSettled(some)
+  await begun.promise
+  const closing = opened.close()
+  gate.resolve()
+  await closing
+  expect((await ended).map(({ status }) => status)).toContain('rejected')
+  expect(runs).toBeLessThanOrEqual(some.length)
 })
 
 it('on SQLite nothing can be written outside of write()', async () => {
