@@ -3,7 +3,7 @@ import { ToolferryError } from '../src/domain/errors.ts'
 import type { SyncState } from '../src/domain/states.ts'
 import { finalState, isClosed, type TargetCounts } from '../src/domain/states.ts'
 import { getBindings, setBindingsEnabled } from '../src/store/bindings.ts'
-import { finishRemoval } from '../src/store/deletions.ts'
+import { finishRemoval, revokeBeforeRemoval } from '../src/store/deletions.ts'
 import { untilGatewaysFollow } from '../src/store/replicas.ts'
 import { dropUnchangedTargets } from '../src/store/run-targets.ts'
 import type { Store } from '../src/store/store.ts'
@@ -146,7 +146,8 @@ export async function recordOutcome(
     const removes = sync.action === 'remove' && !sync.dryRun
     const outcome = { state, counts, ...failure }
     // The tokens of what was taken away are refused everywhere by the time that the run is over.
-    if (removes || sync.writePolicy === 'mirror') await untilGatewaysFollow(store)
+    if (removes) await revokeBeforeRemoval(store, sync)
+    if (removes || (sync.writePolicy === 'mirror' && !sync.dryRun)) await untilGatewaysFollow(store)
     const closing = removes ? await finishRemoval(store, sync, outcome) : await finishSync(store, sync.id, outcome)
     if (sync.scheduled) await dropUnchangedTargets(store, sync.id)
     if (closing) {

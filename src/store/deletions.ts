@@ -1,9 +1,9 @@
 import { OPEN_SYNC_STATES } from '../domain/states.ts'
-import type { Tx } from './client.ts'
+import type { Db, Tx } from './client.ts'
 import { NotFoundError, StoreError } from './errors.ts'
 import { deleteInstanceIn } from './instances.ts'
 import { deletePlatformIn } from './platforms.ts'
-import { DEPLOYED } from './removal.ts'
+import { DEPLOYED, revokeUndeployed } from './removal.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
 import { finishOpenTargets } from './sync-targets.ts'
@@ -61,15 +61,39 @@ export async function finishRemoval(store: Store, run: SyncRecord, outcome: Sync
   return await store.write(async (tx) => {
     await bumpRevision(store, tx)
     const closing = await finishSyncIn(tx, run.id, outcome)
-    const removing = await tx.mcpInstance.findMany({
-      where: { id: { in: run.selection.instanceIds }, status: { not: 'deleted' }, removingAt: { not: null } },
-      select: { id: true },
-    })
-    for (const { id } of removing) await unlessDeployed(() => deleteInstanceIn(store, tx, id))
-    const platform = await tx.platform.findUnique({ where: { id: run.platformId }, select: { status: true } })
-    if (platform?.status === 'removing') await unlessDeployed(() => deletePlatformIn(store, tx, run.platformId))
+    const removing = await removingOf(tx, run)
+    for (const id of removing.instanceIds) await unlessDeployed(() => deleteInstanceIn(store, tx, id))
+    for (const id of removing.platformIds) await unlessDeployed(() => deletePlatformIn(store, tx, id))
     return closing
   })
+}
+
+/**
+ * Revokes the tokens of what `finishRemoval` is about to delete, so that gateways can follow before the run is over: manual ones,
+ * and those of bindings without an object. Nobody takes a deletion back while its run is open.
+ */
+export async function revokeBeforeRemoval(store: Store, run: SyncRecord): Promise<void> {
+  const seen = await removingOf(store.db, run)
+  if (seen.instanceIds.length + seen.platformIds.length === 0) return
+  await store.write(async (tx) => {
+    await bumpRevision(store, tx)
+    const { instanceIds, platformIds } = await removingOf(tx, run)
+    for (const instanceId of instanceIds) await revokeUndeployed(store, tx, { instanceId })
+    for (const platformId of platformIds) await revokeUndeployed(store, tx, { platformId })
+  })
+}
+
+/** What the run removes from and that is itself being deleted. */
+async function removingOf(db: Db, run: SyncRecord): Promise<{ instanceIds: string[]; platformIds: string[] }> {
+  const instances = await db.mcpInstance.findMany({
+    where: { id: { in: run.selection.instanceIds }, status: { not: 'deleted' }, removingAt: { not: null } },
+    select: { id: true },
+  })
+  const platforms = await db.platform.findMany({
+    where: { id: run.platformId, status: 'removing' },
+    select: { id: true },
+  })
+  return { instanceIds: instances.map(({ id }) => id), platformIds: platforms.map(({ id }) => id) }
 }
 
 /** Runs that were about to write for it skip that: a target that has ended is not begun. */

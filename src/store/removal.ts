@@ -50,3 +50,24 @@ export async function forgetBindings(
   }
   return revision
 }
+
+/** Revokes every token of an instance, or of a platform's bindings, unless objects of ours are, or may be, still there. */
+export async function revokeUndeployed(
+  store: Store,
+  tx: Tx,
+  which: { instanceId: string } | { platformId: string },
+): Promise<void> {
+  const revision = await bumpRevision(store, tx)
+  if ((await tx.deployment.count({ where: { ...which, ...DEPLOYED } })) > 0) return
+  const revoke = (where: object) =>
+    tx.gatewayToken.updateMany({
+      where: { ...where, state: { not: 'revoked' } },
+      data: { state: 'revoked', revokedAt: new Date(), revision },
+    })
+  if ('instanceId' in which) {
+    await revoke(which)
+    return
+  }
+  const bindings = await tx.deployment.findMany({ where: which, select: { bindingId: true } })
+  for (const chunk of chunksOf(bindings)) await revoke({ bindingId: { in: chunk.map(({ bindingId }) => bindingId) } })
+}

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { recordOutcome, recordState, setSpaceAuthorization } from '../../activities/run-records.ts'
 import { newId } from '../../src/domain/ids.ts'
 import { listAudit } from '../../src/store/audit.ts'
@@ -6,14 +6,16 @@ import { ensureBindings, getBindings, setBindingsEnabled } from '../../src/store
 import { beginDeletion } from '../../src/store/deletions.ts'
 import { recordIntent } from '../../src/store/deployments.ts'
 import { getInstance } from '../../src/store/instances.ts'
+import { createManualToken } from '../../src/store/manual-tokens.ts'
 import { getPlatform } from '../../src/store/platforms.ts'
-import { recordReplica, removeReplica } from '../../src/store/replicas.ts'
+import { recordReplica, removeAllReplicas } from '../../src/store/replicas.ts'
 import { currentRevision } from '../../src/store/revision.ts'
 import { getSpace } from '../../src/store/spaces.ts'
 import type { Store } from '../../src/store/store.ts'
 import { listSyncEvents } from '../../src/store/sync-events.ts'
 import { listTargetsForSpace } from '../../src/store/sync-targets.ts'
 import { createSync, finishSync, getSync, requestCancel, requestPause, updateSync } from '../../src/store/syncs.ts'
+import { mintTokenFor } from '../../src/store/tokens.ts'
 import { at, makeInstance, makeWorld, markGone } from '../store/fixtures.ts'
 import { type ActivityWorld, openActivityWorld } from './activity-world.ts'
 
@@ -163,6 +165,21 @@ describe('setSpaceAuthorization', () => {
 })
 
 describe('recordOutcome', () => {
+  afterEach(() => removeAllReplicas(world.deps.store))
+
+  /** A store whose gateways are watched while they are waited for: `onLook` is told of each look at them. */
+  function lookedAt(onLook: () => Promise<void>): Store {
+    const { store } = world.deps
+    const findMany = async (query: object) => {
+      await onLook()
+      return await store.db.gatewayReplica.findMany(query)
+    }
+    const db = new Proxy(store.db, {
+      get: (target, name) => (name === 'gatewayReplica' ? { findMany } : Reflect.get(target, name)),
+    })
+    return { ...store, db }
+  }
+
   it('closes once: a second call answers what stands and is not audited again', async () => {
     const { store } = world.deps
     const sync = await world.newSync()
@@ -245,21 +262,88 @@ describe('recordOutcome', () => {
     await recordReplica(store, 'late', revision - 1)
     const happened: string[] = []
     // The late one comes on while it is looked at.
-    const findMany = async (query: object) => {
+    const watched = lookedAt(async () => {
       if (happened.push('looked') === 3) await recordReplica(store, 'late', revision)
-      return await store.db.gatewayReplica.findMany(query)
-    }
-    const db = new Proxy(store.db, {
-      get: (target, name) => (name === 'gatewayReplica' ? { findMany } : Reflect.get(target, name)),
     })
     const write: Store['write'] = async (work, options) => {
       const result = await store.write(work, options)
       if ((await getSync(store, sync.id))?.finishedAt !== null) happened.push('closed')
       return result
     }
-    const deps = { ...world.deps, store: { ...store, db, write } }
+    const deps = { ...world.deps, store: { ...watched, write } }
     await world.run(() => recordOutcome(deps, { syncId: sync.id, outcome: 'finished' }))
     expect(happened.slice(0, 4)).toEqual(['looked', 'looked', 'looked', 'closed'])
-    for (const id of ['quick', 'late']) await removeReplica(store, id)
+  })
+
+  it.each(['instance', 'platform'])(
+    'of a deletion: so it is with the tokens that go with the %s itself',
+    async (what) => {
+      const { store } = world.deps
+      const { platform, instances, bindings } = await makeWorld(store, { spaces: 2, instances: 1 })
+      const [deployed, bare] = [at(bindings, 0).id, at(bindings, 1).id]
+      const instanceId = at(instances, 0).id
+      await recordIntent(store, deployed, { syncId: newId(), identity: { id: newId(), key: 'k' } })
+      const manual = await createManualToken(store, { instanceId, name: 'Cursor' })
+      const unwritten = await mintTokenFor(store, bare)
+      const doomed = what === 'instance' ? { instanceId } : { platformId: platform.id }
+      const [removal] = await beginDeletion(store, doomed, { requestedBy: 'ann', acceptWarnings: false })
+      const syncId = removal?.id ?? ''
+      await recordReplica(store, 'late', await currentRevision(store.db))
+      const stateOf = async (id: string) => (await store.db.gatewayToken.findUnique({ where: { id } }))?.state
+      const seen: object[] = []
+      const watched = lookedAt(async () => {
+        const closed = (await getSync(store, syncId))?.finishedAt !== null
+        seen.push({ closed, manual: await stateOf(manual.id), unwritten: await stateOf(unwritten.id) })
+        if (seen.length === 3) await recordReplica(store, 'late', await currentRevision(store.db))
+      })
+      const end = () =>
+        world.run(() => recordOutcome({ ...world.deps, store: watched }, { syncId, outcome: 'finished' }))
+      await markGone(store, deployed, syncId)
+      await end()
+      const revoked = {
+        closed: false,
+        manual: what === 'instance' ? 'revoked' : 'active',
+        unwritten: 'revoked',
+      }
+      expect(seen).toEqual([revoked, revoked, revoked])
+      expect((await getSync(store, syncId))?.finishedAt).not.toBeNull()
+    },
+  )
+
+  it('of a deletion that leaves an object somewhere: its tokens stay good', async () => {
+    const { store } = world.deps
+    const { instances, bindings } = await makeWorld(store, { spaces: 2, instances: 1 })
+    const instanceId = at(instances, 0).id
+    await recordIntent(store, at(bindings, 0).id, { syncId: newId(), identity: { id: newId(), key: 'k' } })
+    const tokens = [
+      await createManualToken(store, { instanceId, name: 'CI' }),
+      await mintTokenFor(store, at(bindings, 1).id),
+    ]
+    const [removal] = await beginDeletion(store, { instanceId }, { requestedBy: 'ann', acceptWarnings: false })
+    await world.run(() => recordOutcome(world.deps, { syncId: removal?.id ?? '', outcome: 'cancelled' }))
+    const rows = await store.db.gatewayToken.findMany({ where: { id: { in: tokens.map(({ id }) => id) } } })
+    expect(rows.map(({ state }) => state)).toEqual(['active', 'active'])
+  })
+
+  it('of a mirror that was only planned: no gateway is waited for', async () => {
+    const { store } = world.deps
+    const { sync } = await createSync(store, {
+      platformId: world.platform.id,
+      name: 'only planned',
+      selection: { instanceIds: world.instances.map(({ id }) => id), spaceIds: 'all' },
+      writePolicy: 'mirror',
+      dryRun: true,
+      requestedBy: 'ann',
+    })
+    await recordReplica(store, 'late', 0)
+    let looks = 0
+    const watched = lookedAt(async () => {
+      looks += 1
+      await recordReplica(store, 'late', await currentRevision(store.db))
+    })
+    const ended = await world.run(() =>
+      recordOutcome({ ...world.deps, store: watched }, { syncId: sync.id, outcome: 'finished' }),
+    )
+    expect([ended.state, looks]).toEqual(['planned', 0])
   })
 })
