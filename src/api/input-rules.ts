@@ -44,10 +44,7 @@ export function expiryOf(
   if (input.expiresAt === undefined || input.expiresAt === null) return input.expiresAt
   const at = new Date(input.expiresAt)
   if (at.getTime() <= nowMs) {
-    throw invalidField(
-      `${path}expiresAt`,
-      'This time has passed already. Give a later one, or disable the binding instead.',
-    )
+    throw invalidField(`${path}expiresAt`, 'This time has passed already. Give a later one.')
   }
   return at
 }

@@ -1,10 +1,14 @@
 import { z } from '@hono/zod-openapi'
+import type { Idempotency } from '../store/idempotency.ts'
+import type { InstanceRecord } from '../store/instances.ts'
 import {
   createManualToken,
   deleteManualToken,
+  findMadeBefore,
   getManualToken,
   listManualTokens,
   type ManualToken,
+  type OpenedManualToken,
   updateManualToken,
 } from '../store/manual-tokens.ts'
 import { clientConfigOf, clientConfigSchema } from './client-config.ts'
@@ -58,6 +62,10 @@ const fields = {
 }
 const tokenInput = z.strictObject({ name: nameSchema, ...fields }).openapi('ManualTokenInput')
 const tokenPatch = z.strictObject({ name: nameSchema.optional(), ...fields }).openapi('ManualTokenPatch')
+
+const changedToken = tokenSchema
+  .extend({ effective: z.boolean().openapi({ description: 'Every live gateway has seen the change.' }) })
+  .openapi('ChangedManualToken')
 
 const newToken = tokenSchema
   .extend({
@@ -113,9 +121,10 @@ const patchRoute = defineRoute(
     path: '/api/v1/instances/{id}/tokens/{tokenId}',
     operationId: 'updateManualToken',
     tags,
-    summary: 'Change the name, the end or the pass-through headers of a token made by hand',
+    summary:
+      'Change the name, the end or the pass-through headers of a token made by hand; waits up to 2 s until every gateway has seen it',
     request: { params: tokenParam, headers: ifMatchHeader, body: body(tokenPatch) },
-    responses: { 200: json(tokenSchema, 'The token') },
+    responses: { 200: json(changedToken, 'The token') },
   },
   { resource: 'token', action: 'update' },
 )
@@ -149,6 +158,18 @@ export function registerManualTokens(app: Api, deps: ApiDeps): void {
     return token
   }
 
+  const create = async (
+    instance: InstanceRecord,
+    input: z.infer<typeof tokenInput>,
+    idempotency: Idempotency | null,
+  ): Promise<OpenedManualToken> => {
+    if (instance.status === 'removing') throw beingDeleted(`The instance "${instance.name}"`)
+    const headers = unmaskHeaders(input.passThroughHeaders ?? {}, null, 'passThroughHeaders')
+    checkHeaders(headers, 'passThroughHeaders')
+    const expiresAt = expiryOf(input, '', Date.now()) ?? null
+    return createManualToken(store, { instanceId: instance.id, name: input.name, headers, expiresAt }, idempotency)
+  }
+
   app.openapi(listRoute, async (c) => {
     const instance = await findInstance(deps, c.req.valid('param').id)
     const page = await listManualTokens(store, instance.id, c.req.valid('query'))
@@ -158,17 +179,11 @@ export function registerManualTokens(app: Api, deps: ApiDeps): void {
   app.openapi(createRoute, async (c) => {
     const instance = await findInstance(deps, c.req.valid('param').id)
     const input = c.req.valid('json')
-    if (instance.status === 'removing') throw beingDeleted(`The instance "${instance.name}"`)
     const asked = { make: 'manual-token', instanceId: instance.id, ...input }
     const idempotency = idempotencyOf(c, store, c.req.valid('header')['idempotency-key'], asked)
-    const headers = unmaskHeaders(input.passThroughHeaders ?? {}, null, 'passThroughHeaders')
-    checkHeaders(headers, 'passThroughHeaders')
-    const expiresAt = expiryOf(input, '', Date.now()) ?? null
-    const made = await createManualToken(
-      store,
-      { instanceId: instance.id, name: input.name, headers, expiresAt },
-      idempotency,
-    )
+    // Before the checks: a repeated call gets its token even when the world has changed since.
+    const earlier = idempotency === null ? null : await findMadeBefore(store, instance.id, idempotency)
+    const made = earlier ?? (await create(instance, input, idempotency))
     c.set('auditId', made.id)
     c.header('location', `/api/v1/instances/${instance.id}/tokens/${made.id}`)
     c.header('etag', etag(made.revision))
@@ -198,8 +213,9 @@ export function registerManualTokens(app: Api, deps: ApiDeps): void {
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(headers === undefined ? {} : { headers }),
     })
+    const effective = await deps.gatewaySeen(token.revision, EFFECTIVE_TIMEOUT_MS)
     c.header('etag', etag(token.revision))
-    return c.json(show(token), 200)
+    return c.json({ ...show(token), effective }, 200)
   })
 
   app.openapi(deleteRoute, async (c) => {

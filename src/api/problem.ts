@@ -55,6 +55,8 @@ const STORE_HINTS: Record<StoreErrorCode, string> = {
   already_registered: 'Use the one that exists, or delete it first.',
   token_in_use: 'Give another token, or leave it out to have one made.',
   idempotency_key_reused: 'Use a new Idempotency-Key for a new request.',
+  being_deleted:
+    'Wait for the end of its removal, or take it out of the selection. Deleting it again goes on with what is left.',
   owned_by_another: 'Remove it from that binding first, or adopt another object.',
   last_admin_key: 'Make another admin key first.',
   has_deployments:
@@ -74,10 +76,7 @@ export function beingDeleted(what: string, errors: FieldError[] = []): ApiProble
     409,
     'being_deleted',
     `${what} is being deleted: nothing new can be brought there or taken from it.`,
-    {
-      hint: 'Wait for the end of its removal, or take it out of the selection. Deleting it again goes on with what is left.',
-      errors,
-    },
+    { hint: STORE_HINTS.being_deleted, errors },
   )
 }
 

@@ -9,6 +9,7 @@ export type StoreErrorCode =
   | 'token_in_use'
   | 'idempotency_key_reused'
   | 'has_deployments'
+  | 'being_deleted'
   | 'owned_by_another'
   | 'last_admin_key'
 
@@ -56,5 +57,21 @@ export class IdempotencyKeyReusedError extends StoreError {
       'idempotency_key_reused',
       'This Idempotency-Key was used before for another request. Use a new key for a new request.',
     )
+  }
+}
+
+/** The key was for the same request, and what that made was ended since. */
+export class IdempotentEndedError extends StoreError {
+  constructor() {
+    super(
+      'idempotency_key_reused',
+      'What was made with this Idempotency-Key has been ended since. Use a new key to make another.',
+    )
+  }
+}
+
+export class BeingDeletedError extends StoreError {
+  constructor(what: string) {
+    super('being_deleted', `${what} is being deleted: nothing new can be brought there or taken from it.`)
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Tx } from './client.ts'
+import type { Db, Tx } from './client.ts'
 import { IdempotencyKeyReusedError } from './errors.ts'
 import type { Store } from './store.ts'
 
@@ -7,8 +7,8 @@ import type { Store } from './store.ts'
 export type Idempotency = { apiKeyId: string; key: string; requestHash: string }
 
 /** The id of what this key made before, or null. Throws IdempotencyKeyReusedError when it was for another request. */
-export async function findIdempotent(tx: Pick<Tx, 'idempotencyKey'>, idempotency: Idempotency): Promise<string | null> {
-  const row = await tx.idempotencyKey.findUnique({ where: { id: rowId(idempotency) } })
+export async function findIdempotent(db: Pick<Db, 'idempotencyKey'>, idempotency: Idempotency): Promise<string | null> {
+  const row = await db.idempotencyKey.findUnique({ where: { id: rowId(idempotency) } })
   if (row === null) return null
   if (row.requestHash !== idempotency.requestHash) throw new IdempotencyKeyReusedError()
   return row.syncId

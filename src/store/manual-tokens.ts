@@ -1,9 +1,9 @@
 import { ToolferryError } from '../domain/errors.ts'
 import { newId } from '../domain/ids.ts'
 import { judgeCustomToken, mintToken, normaliseToken, visibleStart } from '../domain/token.ts'
-import type { Tx } from './client.ts'
+import type { Db } from './client.ts'
 import { beforeId, type Page, type PageRequest, pageSize, readInChunks, toPage } from './columns.ts'
-import { IdempotencyKeyReusedError, NotFoundError, StaleWriteError, TokenInUseError } from './errors.ts'
+import { BeingDeletedError, IdempotentEndedError, NotFoundError, StaleWriteError, TokenInUseError } from './errors.ts'
 import type { GatewayToken } from './generated/sqlite/client.ts'
 import { findIdempotent, type Idempotency, rememberIdempotent } from './idempotency.ts'
 import type { Headers } from './instances.ts'
@@ -17,6 +17,9 @@ import { isUniqueViolation } from './transaction.ts'
 /** With the pass-through headers of its own in the clear. Its `revision` changes with whatever an admin changes: it is the row's version. */
 export type ManualToken = TokenRecord & { headers: Headers }
 
+/** With its value in the clear. */
+export type OpenedManualToken = ManualToken & { secret: string }
+
 export type NewManualToken = {
   instanceId: string
   name: string
@@ -27,13 +30,13 @@ export type NewManualToken = {
 
 /**
  * Minted unless `token` is given. With an idempotency key that made one before, that one is answered. Throws NotFoundError,
- * InvalidDesiredState (field token), TokenInUseError, IdempotencyKeyReusedError (also when what the key made has ended).
+ * BeingDeletedError, InvalidDesiredState (field token), TokenInUseError, IdempotencyKeyReusedError, IdempotentEndedError.
  */
 export async function createManualToken(
   store: Store,
   input: NewManualToken,
   idempotency: Idempotency | null = null,
-): Promise<ManualToken & { secret: string }> {
+): Promise<OpenedManualToken> {
   const secret = input.token === undefined ? mintToken('tfg') : normaliseToken(input.token)
   const verdict = judgeCustomToken(secret)
   if (!verdict.ok) {
@@ -48,6 +51,7 @@ export async function createManualToken(
       if (earlier !== null) return earlier
       const instance = await tx.mcpInstance.findUnique({ where: { id: input.instanceId } })
       if (instance === null || instance.status === 'deleted') throw new NotFoundError('The instance')
+      if (instance.removingAt !== null) throw new BeingDeletedError('The instance')
       if (idempotency !== null) await rememberIdempotent(tx, idempotency, id)
       return tx.gatewayToken.create({
         data: {
@@ -71,6 +75,16 @@ export async function createManualToken(
   } catch (error) {
     throw isUniqueViolation(error) ? new TokenInUseError() : error
   }
+}
+
+/** What this key made here before, or null. Throws IdempotencyKeyReusedError; IdempotentEndedError when it is over. */
+export async function findMadeBefore(
+  store: Store,
+  instanceId: string,
+  idempotency: Idempotency,
+): Promise<OpenedManualToken | null> {
+  const row = await findEarlier(store.db, instanceId, idempotency)
+  return row === null ? null : { ...toManual(store, row), secret: openTokenRow(store, row) }
 }
 
 /** The newest first, revoked ones left out. */
@@ -148,11 +162,11 @@ function living(instanceId: string) {
   return { instanceId, bindingId: null, state: { not: 'revoked' } }
 }
 
-async function findEarlier(tx: Tx, instanceId: string, idempotency: Idempotency | null): Promise<GatewayToken | null> {
-  const madeId = idempotency === null ? null : await findIdempotent(tx, idempotency)
+async function findEarlier(db: Db, instanceId: string, idempotency: Idempotency | null): Promise<GatewayToken | null> {
+  const madeId = idempotency === null ? null : await findIdempotent(db, idempotency)
   if (madeId === null) return null
-  const row = await tx.gatewayToken.findFirst({ where: { id: madeId, ...living(instanceId) } })
-  if (row === null) throw new IdempotencyKeyReusedError()
+  const row = await db.gatewayToken.findFirst({ where: { id: madeId, ...living(instanceId) } })
+  if (row === null) throw new IdempotentEndedError()
   return row
 }
 

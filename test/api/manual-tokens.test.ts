@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MASK } from '../../src/api/schemas.ts'
 import { listAudit } from '../../src/store/audit.ts'
 import { createGatewayView } from '../../src/store/gateway-view.ts'
 import { appendJournalEntries } from '../../src/store/journal.ts'
+import { createManualToken } from '../../src/store/manual-tokens.ts'
 import { mintTokenFor } from '../../src/store/tokens.ts'
 import { at, makeWorld, unique, type World } from '../store/fixtures.ts'
 import { type Answer, type CallOptions, fieldsOf, openTestApi, type TestApi } from './harness.ts'
@@ -106,7 +107,9 @@ describe('a token made by hand', () => {
     expect((await make({ expiresIn: 'permanent' })).json.expiresAt).toBeNull()
     expect((await make({ expiresAt: '2999-01-01T00:00:00.000Z' })).json.expiresAt).toBe('2999-01-01T00:00:00.000Z')
     for (const bad of [{ expiresAt: '2001-01-01T00:00:00Z' }, { expiresAt: null, expiresIn: '7d' }]) {
-      expect((await make(bad)).status).toBe(422)
+      const refused = await make(bad)
+      expect(refused.status).toBe(422)
+      expect(refused.text).not.toContain('binding')
     }
   })
 
@@ -156,6 +159,11 @@ describe('a token made by hand', () => {
       tx.mcpInstance.update({ where: { id: instanceId }, data: { removingAt: new Date() } }),
     )
     expect(codeOf(await make())).toEqual([409, 'being_deleted'])
+    // Also when the deletion began after the API had looked.
+    await expect(createManualToken(api.store, { instanceId, name: 'late' })).rejects.toMatchObject({
+      code: 'being_deleted',
+    })
+    expect(await list()).toEqual([])
   })
 })
 
@@ -194,6 +202,20 @@ describe('PATCH of a token made by hand', () => {
       tokenExpiresAt: new Date(headers.json.expiresAt),
     })
   })
+
+  it('waits for the gateway and tells whether it is effective', async () => {
+    const { id, rowVersion } = (await make()).json
+    expect(api.gateway.asked).toEqual([])
+    api.gateway.effective = false
+    const changed = await patch(id, { expiresIn: '7d' }, rowVersion)
+    expect([changed.status, changed.json.effective]).toEqual([200, false])
+    expect(api.gateway.asked).toEqual([{ revision: changed.json.rowVersion, timeoutMs: 2000 }])
+    api.gateway.effective = true
+    expect((await patch(id, { expiresIn: 'permanent' }, changed.json.rowVersion)).json).toMatchObject({
+      expiresAt: null,
+      effective: true,
+    })
+  })
 })
 
 describe('DELETE of a token made by hand', () => {
@@ -225,8 +247,28 @@ describe('Idempotency-Key', () => {
       'idempotency_key_reused',
     ])
     await api.call('DELETE', `${path}/${first.json.id}`)
-    expect(codeOf(await make({}, { headers }))).toEqual([409, 'idempotency_key_reused'])
+    const over = await make({}, { headers })
+    expect(codeOf(over)).toEqual([409, 'idempotency_key_reused'])
+    expect(over.json.detail).toContain('has been ended since')
     expect(await list()).toEqual([])
+  })
+
+  it('the same call gets its token again also when nothing could be made by it any more', async () => {
+    const headers = { 'idempotency-key': unique('key').replaceAll(' ', '-') }
+    const body = { expiresAt: new Date(Date.now() + 60_000).toISOString() }
+    const first = await make(body, { headers })
+    expect(first.status).toBe(201)
+    await api.store.write((tx) =>
+      tx.mcpInstance.update({ where: { id: instanceId }, data: { removingAt: new Date() } }),
+    )
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 })
+    try {
+      const again = await make(body, { headers })
+      expect([again.status, again.json]).toEqual([201, first.json])
+    } finally {
+      vi.useRealTimers()
+    }
+    expect(codeOf(await make(body))).toEqual([409, 'being_deleted'])
   })
 })
 

@@ -456,6 +456,10 @@ export const MORE_SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^This is the last admin key; .*$/, '这是最后一个管理员密钥；没有它就无人能够管理 Toolferry。'],
   [/^The cursor is not one that this list gave out\. .*$/, '分页游标无效，请重新加载列表。'],
   [/^This object belongs to the binding (\S+) already\.$/, '该对象已属于另一个授权（$1）。'],
+  [
+    /^What was made with this Idempotency-Key has been ended since\. .*$/,
+    '此请求已完成，其创建的内容已终止，请重新发起。',
+  ],
   [/^This Idempotency-Key was used before .*$/, '此请求已发送过，请重新发起。'],
   [/^There is already an? \S+ named "(.+)"\. .*$/, '已有名为“$1”的对象，请换一个名称。'],
   [

@@ -323,7 +323,7 @@ export const SERVER_TEXTS_ZH: [RegExp, string][] = [
     /^The mask keeps a sealed value, and there is none \(any more\): give the value\.$/,
     '原来保存的值已失效，请重新填写。',
   ],
-  [/^This time has passed already\. .*$/, '该时间已过，请选择更晚的时间，或改为禁用。'],
+  [/^This time has passed already\. Give a later one\.$/, '该时间已过，请选择更晚的时间。'],
   [/^The request is not valid: (.*)\.$/, '请求有误：$1。'],
   [/^Nothing was imported; errors says for each entry why\.$/, '未导入任何内容，各条目的原因如下。'],
   [/^There is already an instance of this name\.$/, '已有同名的服务器。'],

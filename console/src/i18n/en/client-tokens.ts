@@ -30,6 +30,7 @@ export const messages = {
   ended: 'Ended: every gateway refuses it now.',
   notYetEnded: 'Ended, but not every gateway has confirmed it yet.',
   saved: 'Saved.',
+  notYetFollowed: 'Saved, but not every gateway has confirmed it yet.',
   columns: {
     name: 'Who uses it',
     start: 'Begins with',

@@ -30,6 +30,7 @@ export const messages = {
   ended: '已终止：所有网关现在都会拒绝它。',
   notYetEnded: '已终止，但尚未得到所有网关的确认。',
   saved: '已保存。',
+  notYetFollowed: '已保存，但尚未得到所有网关的确认。',
   columns: {
     name: '使用者',
     start: '开头',

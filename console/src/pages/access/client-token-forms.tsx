@@ -84,8 +84,9 @@ export function EditClientToken(props: { instanceId: string; token: ClientToken;
           },
         }),
       ),
-    onSuccess: () => {
-      message.success(t('saved'))
+    onSuccess: ({ effective }) => {
+      if (effective) message.success(t('saved'))
+      else message.warning(t('notYetFollowed'))
       onClose()
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['instances', instanceId, 'tokens'] }),
