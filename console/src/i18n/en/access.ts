@@ -73,7 +73,11 @@ export const messages = {
   },
   config: {
     title: 'Configuration for a client of your own',
-    lead: 'For Claude, Cursor and other MCP clients. In the place of <gateway token> goes a token that you make above; making one shows this with the token in it.',
+    lead: 'For Claude, Cursor and other MCP clients.',
+    token:
+      'In the place of <gateway token> goes a token that you make above; making one shows this with the token in it.',
+    tokenOfAdmin: 'In the place of <gateway token> goes a token that an admin makes for this client.',
+    noToken: 'This server is open to anonymous callers and asks for no token.',
   },
   attention: {
     still_used: 'Replaced, still used',

@@ -72,7 +72,10 @@ export const messages = {
   },
   config: {
     title: '自有客户端的配置',
-    lead: '适用于 Claude、Cursor 等 MCP 客户端。请将 <gateway token> 替换为在上方创建的令牌；创建时会显示已填好令牌的配置。',
+    lead: '适用于 Claude、Cursor 等 MCP 客户端。',
+    token: '请将 <gateway token> 替换为在上方创建的令牌；创建时会显示已填好令牌的配置。',
+    tokenOfAdmin: '请将 <gateway token> 替换为管理员为该客户端创建的令牌。',
+    noToken: '此服务器允许匿名访问，无需令牌。',
   },
   attention: {
     still_used: '已更换但仍在使用',

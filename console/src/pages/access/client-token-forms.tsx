@@ -3,6 +3,7 @@ import { Alert, App, Form, Input } from 'antd'
 import { useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { api, call, type Schemas } from '../../api/client.ts'
+import { toProblem } from '../../api/problem.ts'
 import { Copyable, CopyButton } from '../../components/copyable.tsx'
 import { type HeaderRow, HeadersEditor, headerRows, headersOf } from '../../components/headers-editor.tsx'
 import { Modal } from '../../components/overlays.tsx'
@@ -62,7 +63,10 @@ export function MakeClientToken({ instanceId, onClose }: { instanceId: string; o
   )
 }
 
-/** As it was read: when somebody else changed it meanwhile the server refuses, and nothing is overwritten. */
+/**
+ * As it was read: when somebody else changed it meanwhile the server refuses, and nothing is overwritten. Opened again, it holds
+ * what that one has saved; as it is, it would be refused each time.
+ */
 export function EditClientToken(props: { instanceId: string; token: ClientToken; onClose: () => void }) {
   const { instanceId, token, onClose } = props
   const { t } = useTranslation('client-tokens')
@@ -91,12 +95,14 @@ export function EditClientToken(props: { instanceId: string; token: ClientToken;
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['instances', instanceId, 'tokens'] }),
   })
+  const stale = save.error !== null && toProblem(save.error).code === 'stale_write'
   return (
     <Modal
       open
       title={t('editTitle', { name: token.name })}
       okText={t('common:save')}
-      cancelText={t('common:cancel')}
+      okButtonProps={{ disabled: stale }}
+      cancelText={t(stale ? 'common:close' : 'common:cancel')}
       confirmLoading={save.isPending}
       onOk={() => form.submit()}
       onCancel={onClose}

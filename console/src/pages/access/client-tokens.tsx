@@ -23,6 +23,7 @@ export function ClientTokens({ instanceId }: { instanceId: string }) {
   const { t } = useTranslation('client-tokens')
   const mayMake = useRole('admin')
   const [isMaking, setMaking] = useState(false)
+  const [edited, setEdited] = useState<ClientToken | null>(null)
   const { data: instance } = useQuery(instanceQuery(instanceId))
   const tokens = useList<ClientToken>(
     ['instances', instanceId, 'tokens'],
@@ -52,17 +53,25 @@ export function ClientTokens({ instanceId }: { instanceId: string }) {
           <EmptyState title={t('empty.title')} text={t(mayMake ? 'empty.text' : 'empty.textViewer')} actions={make} />
         </div>
       ) : (
-        <TokenTable instanceId={instanceId} tokens={tokens} />
+        <TokenTable instanceId={instanceId} tokens={tokens} onEdit={setEdited} />
+      )}
+      {/* Beside the list and not in it: what is typed stays when somebody else ends the last one. */}
+      {edited === null ? null : (
+        <EditClientToken instanceId={instanceId} token={edited} onClose={() => setEdited(null)} />
       )}
       {isMaking ? <MakeClientToken instanceId={instanceId} onClose={() => setMaking(false)} /> : null}
     </section>
   )
 }
 
-function TokenTable({ instanceId, tokens }: { instanceId: string; tokens: ReturnType<typeof useList<ClientToken>> }) {
+function TokenTable(props: {
+  instanceId: string
+  tokens: ReturnType<typeof useList<ClientToken>>
+  onEdit: (token: ClientToken) => void
+}) {
+  const { instanceId, tokens, onEdit } = props
   const { t } = useTranslation('client-tokens')
   const mayChange = useRole('operator')
-  const [edited, setEdited] = useState<ClientToken | null>(null)
   return (
     <Wide label={t('list')} min="content">
       <Table<ClientToken>
@@ -102,11 +111,7 @@ function TokenTable({ instanceId, tokens }: { instanceId: string; tokens: Return
                   title: <span className="unseen">{t('common:more')}</span>,
                   render: (_: unknown, token: ClientToken) => (
                     <span className="row" style={{ flexWrap: 'nowrap' }}>
-                      <Button
-                        size="small"
-                        aria-label={t('editOf', { name: token.name })}
-                        onClick={() => setEdited(token)}
-                      >
+                      <Button size="small" aria-label={t('editOf', { name: token.name })} onClick={() => onEdit(token)}>
                         {t('edit')}
                       </Button>
                       <EndToken instanceId={instanceId} token={token} />
@@ -118,9 +123,6 @@ function TokenTable({ instanceId, tokens }: { instanceId: string; tokens: Return
         ]}
       />
       <LoadMore list={tokens} />
-      {edited === null ? null : (
-        <EditClientToken instanceId={instanceId} token={edited} onClose={() => setEdited(null)} />
-      )}
     </Wide>
   )
 }
