@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { expectNoPageErrors } from './browser.ts'
+import { expectNoAxeViolations, expectNoPageErrors } from './browser.ts'
 import { type ConsoleWorld, registerInstances, registerPlatforms, startConsole } from './world.ts'
 
 /** What is typed, chosen and copied is what is meant; what cannot be done is not offered, and what failed is told. */
@@ -147,17 +147,28 @@ it('what is wrong with a form is said to its reader, not to the author of a prog
   expectNoPageErrors(page)
 })
 
+let synced: Promise<void> | null = null
+
+/** Authorizations to change: those of one server in every workspace of Dify. */
+function haveAuthorizations(): Promise<void> {
+  synced ??= (async () => {
+    const { id } = await world.api.must<{ id: string }>(202, 'POST', '/syncs', {
+      platformId: platforms.difyId,
+      instanceIds: [instances.memory],
+      spaceIds: 'all',
+      acceptWarnings: true,
+    })
+    await vi.waitFor(
+      async () =>
+        expect(await world.api.must<object>(200, 'GET', `/syncs/${id}`)).toMatchObject({ state: 'succeeded' }),
+      { timeout: 90_000, interval: 500 },
+    )
+  })()
+  return synced
+}
+
 it('cutting off several at once says when a gateway has not confirmed it yet', async () => {
-  const { id } = await world.api.must<{ id: string }>(202, 'POST', '/syncs', {
-    platformId: platforms.difyId,
-    instanceIds: [instances.memory],
-    spaceIds: 'all',
-    acceptWarnings: true,
-  })
-  await vi.waitFor(
-    async () => expect(await world.api.must<object>(200, 'GET', `/syncs/${id}`)).toMatchObject({ state: 'succeeded' }),
-    { timeout: 90_000, interval: 500 },
-  )
+  await haveAuthorizations()
   const page = await world.signedIn({ path: '/access' })
   await page.route('**/api/v1/bindings/batch', async (route) => {
     const response = await route.fetch()
@@ -169,5 +180,60 @@ it('cutting off several at once says when a gateway has not confirmed it yet', a
     .check()
   await page.getByRole('button', { name: 'Disable' }).click()
   await page.getByText('Stored, but not every gateway has confirmed it yet.').waitFor()
+  expectNoPageErrors(page)
+}, 240_000)
+
+it('several authorizations are changed together: all of them, only what was touched, and none when it is wrong', async () => {
+  await haveAuthorizations()
+  type Binding = { id: string; tags: string[]; expiresAt: string | null; passThroughHeaders: object | null }
+  // What an admin sets: when a token was last used is written whenever that is known.
+  const read = async () =>
+    (await world.api.must<{ items: Binding[] }>(200, 'GET', `/bindings?instanceId=${instances.memory}`)).items.map(
+      ({ id, tags, expiresAt, passThroughHeaders }) => ({ id, tags, expiresAt, passThroughHeaders }),
+    )
+  const page = await world.signedIn({ path: `/instances/${instances.memory}/access` })
+  const boxes = page.getByRole('checkbox', { name: /^Select memory/ })
+  await boxes.nth(2).waitFor()
+  const before = await read()
+  expect(before).toHaveLength(3)
+  await boxes.nth(0).check()
+  await boxes.nth(1).check()
+  await page.getByRole('button', { name: 'Edit together' }).click()
+  const form = page.getByRole('dialog', { name: 'Edit 2 authorizations' })
+  const save = form.getByRole('button', { name: 'Save' })
+  await expect.poll(() => save.isDisabled()).toBe(true)
+  await form.getByLabel('Tags', { exact: true }).fill('finance')
+  await form.getByLabel('Tags', { exact: true }).press('Enter')
+  await form.getByRole('radio', { name: 'Own headers' }).check()
+  await form.getByRole('button', { name: 'Add a header' }).click()
+  const name = form.getByRole('combobox', { name: 'Header', exact: true })
+  const value = form.getByLabel('Value', { exact: true })
+  await name.fill('Host')
+  await value.fill('evil.example.com')
+  await save.click()
+  const alert = form.getByRole('alert')
+  await alert.getByText(/cannot be given: it belongs to the connection/).waitFor()
+  expect(await read()).toEqual(before)
+  await name.fill('X-Tenant-Id')
+  await value.fill('blue ')
+  await save.click()
+  await alert.getByText(/has a space before or after its value/).waitFor()
+  expect(await read()).toEqual(before)
+  await expectNoAxeViolations(page)
+  await value.fill('blue')
+  await save.click()
+  await form.waitFor({ state: 'detached' })
+  await expect
+    .poll(() => page.getByRole('row').filter({ hasText: 'finance' }).filter({ hasText: 'X-Tenant-Id' }).count())
+    .toBe(2)
+  const after = await read()
+  const changed = after.filter(({ tags }) => tags.includes('finance'))
+  expect(changed.map(({ passThroughHeaders }) => Object.keys(passThroughHeaders ?? {}))).toEqual([
+    ['X-Tenant-Id'],
+    ['X-Tenant-Id'],
+  ])
+  expect(after.map(({ expiresAt }) => expiresAt)).toEqual(before.map(({ expiresAt }) => expiresAt))
+  const other = after.find(({ tags }) => !tags.includes('finance'))
+  expect(other).toEqual(before.find(({ id }) => id === other?.id))
   expectNoPageErrors(page)
 }, 240_000)
