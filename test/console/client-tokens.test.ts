@@ -285,6 +285,30 @@ it(
     await last.getByRole('button', { name: t('common:save') }).click()
     await last.getByRole('alert').waitFor()
     await expect.poll(() => last.getByLabel(t('client-tokens:nameLabel')).inputValue()).toBe('Still mine')
+  },
+  LIMIT,
+)
+
+it(
+  'a change that not every gateway has confirmed yet is said to be one',
+  async () => {
+    const { t } = WORDS.en
+    await addServer('far away')
+    await world.api.must(201, 'POST', `/instances/${instances['far away']}/tokens`, { name: 'Far away' })
+    const page = await world.signedIn({ path: accessOf('far away') })
+    await page.route('**/api/v1/instances/*/tokens/*', async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: { ...(await response.json()), effective: false } })
+    })
+    await region(page, 'en')
+      .getByRole('button', { name: t('client-tokens:editOf', { name: 'Far away' }) })
+      .click()
+    const edit = page.getByRole('dialog', { name: t('client-tokens:editTitle', { name: 'Far away' }) })
+    await edit.getByLabel(t('client-tokens:nameLabel')).fill('Nearer')
+    await edit.getByRole('button', { name: t('common:save') }).click()
+    await page.getByText(t('client-tokens:notYetFollowed')).waitFor()
+    await edit.waitFor({ state: 'hidden' })
+    await region(page, 'en').getByRole('row').filter({ hasText: 'Nearer' }).waitFor()
     expectNoPageErrors(page)
   },
   LIMIT,

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import { ensureBindings } from '../../src/store/bindings.ts'
-import { beginDeletion, finishRemoval } from '../../src/store/deletions.ts'
+import { beginDeletion, finishRemoval, revokeBeforeRemoval } from '../../src/store/deletions.ts'
 import { recordAdopted, recordFailure, recordIntent, saveCheckpoint } from '../../src/store/deployments.ts'
 import { createGatewayView } from '../../src/store/gateway-view.ts'
 import { deleteInstance, getInstance, listInstances, updateInstance } from '../../src/store/instances.ts'
+import { createManualToken } from '../../src/store/manual-tokens.ts'
 import { judgeMirror, mirroredAway } from '../../src/store/mirror.ts'
 import { getPlatform } from '../../src/store/platforms.ts'
 import { createProfile } from '../../src/store/profiles.ts'
@@ -102,6 +103,33 @@ describe.each(ENGINES)('on %s', (engine) => {
       await finishRemoval(store, run, { state: 'succeeded' })
       expect((await getInstance(store, at(world.instances, 1).id))?.status).toBe('active')
     })
+
+    it.each(['instance', 'platform'])(
+      'its tokens can end before the %s, with its last object and not before',
+      async (what) => {
+        const world = await makeWorld(store, { spaces: 2, instances: 2 })
+        const [deployed, bare] = [at(world.bindings, 0), at(world.bindings, 1)]
+        await recordIntent(store, deployed.id, { syncId: newId(), identity: { id: newId(), key: 'k' } })
+        const { instanceId } = deployed
+        const manual = await createManualToken(store, { instanceId, name: 'Cursor' })
+        const tokens = [manual, await mintTokenFor(store, bare.id), await mintTokenFor(store, at(world.bindings, 2).id)]
+        const good = async () => {
+          const known = new Set((await createGatewayView(store).loadAll()).credentials.map(({ tokenId }) => tokenId))
+          return tokens.map(({ id }) => known.has(id))
+        }
+        const doomed = what === 'instance' ? { instanceId } : { platformId: world.platform.id }
+        const [run] = await beginDeletion(store, doomed, BY)
+        if (run === undefined) throw new Error('no run')
+        await revokeBeforeRemoval(store, run)
+        expect(await good()).toEqual([true, true, true])
+        await markGone(store, deployed.id, run.id)
+        await revokeBeforeRemoval(store, run)
+        const left = what === 'instance' ? [false, false, true] : [true, false, false]
+        expect(await good()).toEqual(left)
+        await finishRemoval(store, run, { state: 'succeeded' })
+        expect(await good()).toEqual(left)
+      },
+    )
 
     it('with nothing there needs no run', async () => {
       const world = await makeWorld(store, { spaces: 1, instances: 1 })
