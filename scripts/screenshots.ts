@@ -25,7 +25,7 @@ const { values } = parseArgs({ options: { only: { type: 'string' }, to: { type: 
 const WIDTHS = { desktop: 1280, phone: 390 }
 const MOST_HEIGHT = { desktop: 1000, phone: 1200 }
 const LEAST_HEIGHT = { desktop: 740, phone: 560 }
-const TEXTS = ['common', 'platforms', 'instances', 'access', 'sync-wizard', 'sync-run']
+const TEXTS = ['common', 'platforms', 'instances', 'access', 'client-tokens', 'sync-wizard', 'sync-run']
 /** Beside the light ones. */
 const DARK = ['overview', 'run', 'instance-access']
 
@@ -127,17 +127,19 @@ async function takeAll<More extends object>(
     await page.clock.setFixedTime(disguise.now)
     const say = await wordsOf(language, TEXTS)
     const scene: Scene & More = { page, say, isPhone: width === 'phone', world, ...more }
-    for (const { name, path, prepare, height, only } of pictures) {
+    for (const { name, path, prepare, height, only, signedOut } of pictures) {
       if (!wanted(name) || (dark && !DARK.includes(name)) || (only === 'desktop' && width === 'phone')) continue
       await page.setViewportSize({ width: WIDTHS[width], height: height ?? 860 })
+      if (signedOut === true) await context.clearCookies()
       await page.goto(world.product.origin + (typeof path === 'string' ? path : path(scene)))
-      await page.locator('#content h1').waitFor()
+      await page.locator(signedOut === true ? 'h1' : '#content h1').waitFor()
       await calm(page)
       await prepare?.(scene)
       await calm(page)
       if (height === undefined) await fitHeight(page, width)
       const file = `${name}${dark ? '-dark' : ''}.${language}${width === 'phone' ? '.phone' : ''}.webp`
       const { changed, bytes } = await camera.take(page, join(values.to, file))
+      if (signedOut === true) await openSession(context, world.product.origin, world.product.adminKey)
       written.add(file)
       bytesInAll += bytes
       process.stdout.write(`${changed ? 'written' : 'as before'}  ${file}  ${(bytes / 1024).toFixed(0)} KiB\n`)

@@ -1,4 +1,5 @@
 import type { Route } from 'playwright-core'
+import { whyCozeRefuses } from '../../src/api/gateway-check.ts'
 
 /**
  * Lets the console show addresses as a company has them, in place of the loopback ports of the moment, and times that are the
@@ -84,14 +85,17 @@ export function createDisguise(options: DisguiseOptions): Disguise {
       )
       if (!(response.headers()['content-type'] ?? '').includes('json')) return route.fulfill({ response })
       const answer = show(database(await response.json(), real, pretty))
-      const body = isGatewayCheck(answer) ? { ...answer, coze: COZE_TAKES_IT } : answer
+      const body = isGatewayCheck(answer) ? { ...answer, coze: ofShown(answer) } : answer
       await route.fulfill({ response, body: JSON.stringify(body) })
     },
   }
 }
 
-/** What COZE makes of the address is said of the one shown, which has https and a name; the one of the moment has neither. */
-const COZE_TAKES_IT = { ok: true, detail: null }
+/** What COZE makes of the address is said of the one shown, by the product's own rules; the one of the moment is this machine's. */
+function ofShown({ url }: Record<string, unknown>): { ok: boolean; detail: string | null } {
+  const detail = whyCozeRefuses(String(url))
+  return { ok: detail === null, detail }
+}
 
 function isGatewayCheck(value: unknown): value is Record<string, unknown> {
   return isObject(value) && 'verdict' in value && 'coze' in value

@@ -15,10 +15,13 @@ export type Picture<S extends Scene> = {
   height?: number
   /** Only in these, when not in all. */
   only?: 'desktop'
+  /** Nobody is signed in. */
+  signedOut?: true
 }
 
 /** Of an installation in which nothing has been done yet. */
 export const FIRST_PICTURES: Picture<Scene>[] = [
+  { name: 'sign-in', path: '/', height: 640, signedOut: true },
   { name: 'overview-first', path: '/' },
   { name: 'platforms-first', path: '/platforms' },
   {
@@ -110,6 +113,21 @@ export const PICTURES: Picture<ToldScene>[] = [
   {
     name: 'instance-access',
     path: ({ story }) => `/instances/${story.instances[0]}/access`,
+    prepare: async ({ page }) => page.getByRole('switch').nth(4).waitFor(),
+  },
+  {
+    name: 'client-token',
+    path: ({ story }) => `/instances/${story.instances[0]}/access`,
+    height: 860,
+    prepare: async ({ page, say }) => {
+      await page.getByRole('button', { name: say('client-tokens:new'), exact: true }).click()
+      const form = page.getByRole('dialog')
+      await form.getByLabel(say('client-tokens:nameLabel'), { exact: true }).fill('Search team’s assistant')
+    },
+  },
+  {
+    name: 'access',
+    path: '/access',
     prepare: async ({ page }) => page.getByRole('switch').nth(4).waitFor(),
   },
   {

@@ -61,6 +61,9 @@ export async function tellStory(
     api,
     bindings.filter(({ instance }) => instance.id === instances[0]),
   )
+  for (const name of ['Nightly regression', 'Support desk’s Claude']) {
+    await api.must(201, 'POST', `/instances/${instances[0]}/tokens`, { name })
+  }
   await addWebhooks(api, webhookOrigin)
   await api.must(201, 'POST', '/api-keys', { name: 'nightly report', role: 'viewer' })
   await api.must(201, 'POST', '/api-keys', { name: 'deployment pipeline', role: 'operator' })

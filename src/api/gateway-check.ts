@@ -110,7 +110,8 @@ export function gatewayFailure(thrown: unknown): string {
   return `The connection failed (${code ?? 'no connection'}).`
 }
 
-function whyCozeRefuses(url: string): string | null {
+/** Null: COZE takes it as a plugin's address (coze.md §7.2). */
+export function whyCozeRefuses(url: string): string | null {
   try {
     checkedGatewayUrl(url, textRulesFor(COZE_ORIGIN))
     return null
