@@ -128,6 +128,7 @@ export const PICTURES: Picture<ToldScene>[] = [
   {
     name: 'access',
     path: '/access',
+    height: 740,
     prepare: async ({ page }) => page.getByRole('switch').nth(4).waitFor(),
   },
   {
