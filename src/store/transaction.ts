@@ -90,22 +90,23 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       // Who was let go on by the last commit may have the next thing to record.
       if (next.shared) await immediate()
-      if (next.shared && queue[0]?.shared === true) await together(next)
+      if (next.shared && client.closed()) next.failed(new Error('The store was closed before this was written.'))
+      else if (next.shared && queue[0]?.shared === true) await together(next)
       else await next.alone()
     }
     busy = false
   }
 
   async function together(first: Waiting): Promise<void> {
-    const group: Waiting[] = []
+    const group = [first]
     try {
       await transaction(async (tx) => {
         const until = performance.now() + GROUP_MS
         for (let next: Waiting | undefined = first; next !== undefined; ) {
-          group.push(next)
           await next.join(tx)
           const goesOn = queue[0]?.shared === true && group.length < LARGEST_GROUP && performance.now() < until
           next = goesOn ? queue.shift() : undefined
+          if (next !== undefined) group.push(next)
         }
       })
     } catch (error) {

@@ -74,6 +74,10 @@ it(
       await reached(id, 'paused')
       await expectNoAxeViolations(page)
       planning.release()
+      // What was begun comes to its end, and nothing after it begins.
+      const planned = () => world.api.must<{ items: { action: string | null }[] }>(200, 'GET', `/syncs/${id}/targets`)
+      await expect.poll(async () => (await planned()).items.some(({ action }) => action === 'create')).toBe(true)
+      expect(await readRun(id)).toMatchObject({ state: 'paused' })
       expect(writing.hits()).toBe(0)
       await page.getByRole('button', { name: t('sync-run:resume'), exact: true }).click()
       await writing.hit

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
+import type { OpenClient } from '../../src/store/client.ts'
 import { bumpRevision, currentRevision } from '../../src/store/revision.ts'
 import { getSetting, putSettingIfAbsent, setSetting } from '../../src/store/settings.ts'
 import type { Tx } from '../../src/store/store.ts'
-import { afterCommit, isUniqueViolation } from '../../src/store/transaction.ts'
+import { afterCommit, createWrite, isUniqueViolation } from '../../src/store/transaction.ts'
 import { makeInstance } from './fixtures.ts'
 import { ENGINES, openTestStore, type TestStore } from './test-store.ts'
 
@@ -218,11 +219,30 @@ it('on SQLite what was going on when the store was closed has failed, and is not
   )
   const ended = Promise.allSettled(some)
   await begun.promise
-  const closing = opened.close()
+  await opened.close()
   gate.resolve()
-  await closing
-  expect((await ended).map(({ status }) => status)).toContain('rejected')
-  expect(runs).toBeLessThanOrEqual(some.length)
+  expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+  expect(runs).toBe(1)
+})
+
+it('those that wait together for a transaction that cannot begin are each tried by themselves', async () => {
+  const refused = Object.assign(new Error('database is locked'), { code: 'P2034' })
+  let begun = 0
+  const tx = {}
+  const client = {
+    engine: 'sqlite',
+    closed: () => false,
+    writer: {
+      $transaction: async (work: (tx: object) => Promise<unknown>) => {
+        begun += 1
+        if (begun === 1) throw refused
+        return await work(tx)
+      },
+    },
+  } as unknown as OpenClient
+  const write = createWrite(client, () => undefined)
+  const some = [1, 2, 3].map((number) => write(async () => number, { shared: true }))
+  expect(await Promise.all(some)).toEqual([1, 2, 3])
 })
 
 it('on SQLite nothing can be written outside of write()', async () => {
