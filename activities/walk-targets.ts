@@ -59,12 +59,12 @@ export async function walkTargets(
   /** What ends the walk before its end; the first one counts. */
   const stops: { paused: boolean; error: unknown }[] = []
   let looked = false
+  let firstLook: Promise<boolean> | null = null
   const lookForPause = async () => {
-    // The first look is its own: this walk may be there because a pause has just ended.
     const { id } = work.sync
-    const wanted = looked
-      ? await wasPauseRequested(deps.store, id, PAUSE_SEEN_MS)
-      : await isPauseRequested(deps.store, id)
+    // The first look is the walk's own, since it may be there because a pause has just ended; and one for all who begin, in their order.
+    if (!looked) firstLook ??= isPauseRequested(deps.store, id)
+    const wanted = await (looked || firstLook === null ? wasPauseRequested(deps.store, id, PAUSE_SEEN_MS) : firstLook)
     looked = true
     if (wanted) stops.push({ paused: true, error: null })
   }
