@@ -1,7 +1,7 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity'
 import { defaultFailureConverter, defaultPayloadConverter } from '@temporalio/common'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { inActivity } from '../../activities/in-activity.ts'
 import { ERROR_FACTS, type ErrorType, ToolferryError } from '../../src/domain/errors.ts'
 import { recordingLogger, silentLogger } from '../support/logger.ts'
@@ -39,17 +39,25 @@ describe('inActivity', () => {
   })
 
   it('heartbeats while the body works, and stops with it', async () => {
-    const env = mockActivity({ heartbeatTimeoutMs: 60 })
-    let beats = 0
-    const third = new Promise<void>((resolve) => {
+    vi.useFakeTimers()
+    try {
+      const env = mockActivity({ heartbeatTimeoutMs: 60_000 })
+      let beats = 0
       env.on('heartbeat', () => {
         beats += 1
-        if (beats === 3) resolve()
       })
-    })
-    await env.run(() => inActivity(silentLogger, {}, () => third))
-    expect(beats).toBe(3)
-    expect(process.getActiveResourcesInfo().filter((name) => name === 'Interval')).toEqual([])
+      const work = Promise.withResolvers<void>()
+      const run = env.run(() => inActivity(silentLogger, {}, () => work.promise))
+      // After one second, and every five from then on.
+      await vi.advanceTimersByTimeAsync(11_000)
+      expect(beats).toBe(3)
+      expect(vi.getTimerCount()).toBe(1)
+      work.resolve()
+      await run
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it.each(Object.keys(ERROR_FACTS) as ErrorType[])(
