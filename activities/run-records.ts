@@ -5,7 +5,7 @@ import { finalState, isClosed, type TargetCounts } from '../src/domain/states.ts
 import { getBindings, setBindingsEnabled } from '../src/store/bindings.ts'
 import { finishRemoval, revokeBeforeRemoval } from '../src/store/deletions.ts'
 import { untilGatewaysFollow } from '../src/store/replicas.ts'
-import { dropUnchangedTargets } from '../src/store/run-targets.ts'
+import { dropUnchangedTargets, endUnverifiedTargets } from '../src/store/run-targets.ts'
 import type { Store } from '../src/store/store.ts'
 import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { countTargets, finishOpenTargets, listTargetsForSpace } from '../src/store/sync-targets.ts'
@@ -17,14 +17,17 @@ import { outcomeOfSpace } from './outcome.ts'
 
 type Failure = { type: string; message: string }
 
-/** A space's phase was given up: what has landed stands, the rest of its targets end here. */
+/** A space's phase was given up: what was read back stands, the rest of its targets end here. `verifies`: what was written is read back yet. */
 export async function failSpace(
   deps: ActivityDeps,
-  input: { syncId: string; spaceId: string } & Failure,
+  input: { syncId: string; spaceId: string; verifies?: boolean } & Failure,
 ): Promise<SpaceOutcome> {
   return await inActivity(deps.logger, { syncId: input.syncId, spaceId: input.spaceId }, async () => {
-    const { syncId, spaceId, type, message } = input
-    await finishOpenTargets(deps.store, syncId, { spaceId }, 'failed', { type, message })
+    const { store } = deps
+    const { syncId, spaceId, type, message, verifies = false } = input
+    await finishOpenTargets(store, syncId, { spaceId }, 'failed', { type, message })
+    const sync = verifies ? null : await getSync(store, syncId)
+    if (sync !== null) await endUnverifiedTargets(store, sync, { spaceId }, 'failed', { type, message })
     return await outcomeOfSpace(deps.store, input)
   })
 }
@@ -137,8 +140,11 @@ export async function recordOutcome(
     if (sync === null) throw new ToolferryError('TargetGone', 'The sync does not exist any more.')
     if (input.outcome === 'cancelled') {
       await finishOpenTargets(store, sync.id, {}, 'cancelled', null, 'The run was cancelled before its turn.')
+      await endUnverifiedTargets(store, sync, {}, 'cancelled')
     } else if (input.outcome === 'failed') {
-      await finishOpenTargets(store, sync.id, {}, 'failed', { type: input.type, message: input.message })
+      const failure = { type: input.type, message: input.message }
+      await finishOpenTargets(store, sync.id, {}, 'failed', failure)
+      await endUnverifiedTargets(store, sync, {}, 'failed', failure)
     }
     const counts = await countTargets(store, sync.id)
     const state = stateOf(input, sync.dryRun, counts)

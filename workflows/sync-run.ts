@@ -232,7 +232,7 @@ export class SyncRun {
           if (prepared.action === 'sync') outcome = await step('mint')
           if (outcome.toWrite > 0) outcome = await step('write')
         }
-        if (outcome.toWrite > 0) await record.failSpace({ ...target, ...TOKENS_KEEP_CHANGING })
+        if (outcome.toWrite > 0) await record.failSpace({ ...target, ...TOKENS_KEEP_CHANGING, verifies: true })
         outcome = await step('verify')
       }
       addCounts(this.counts, outcome.counts)

@@ -1,6 +1,7 @@
 import { isClosed, TARGET_STATES } from '../domain/states.ts'
 import { getInstances } from '../store/instances.ts'
 import { getPlatform } from '../store/platforms.ts'
+import { hasAllTargets } from '../store/run-targets.ts'
 import { countTargets, listTargetCells } from '../store/sync-targets.ts'
 import { openAuthorizations, requestCancel, requestPause, type SyncRecord } from '../store/syncs.ts'
 import type { Api, ApiContext } from './context.ts'
@@ -129,9 +130,10 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
       })
     }
     const cells = await listTargetCells(store, sync.id, ['failed', 'conflict', 'cancelled', 'pending', 'running'])
-    // A run that ended before it had targets is repeated as a whole.
+    // A run that ended before it had targets, or all of them, is repeated as a whole.
     // The unchanged ones of a scheduled run are only counted.
-    const hadTargets = sync.counts.total + (await countTargets(store, sync.id)).total > 0
+    const hasSome = sync.counts.total + (await countTargets(store, sync.id)).total > 0
+    const hadTargets = hasSome && (await hasAllTargets(store, sync.id))
     if ((hadTargets && cells.length === 0) || sync.state === 'planned') {
       throw new ApiProblem(409, 'nothing_to_retry', 'Every target of this run ended well.', {
         hint: 'Start a new sync to bring later changes to the platform.',

@@ -1,6 +1,7 @@
 import { chunksOf } from './columns.ts'
 import type { Store } from './store.ts'
-import type { NewTarget } from './sync-targets.ts'
+import { listSyncEvents } from './sync-events.ts'
+import { failureColumns, type NewTarget, type TargetFailure } from './sync-targets.ts'
 
 /** What concerns a run as a whole, or all spaces of an instance. There may be a hundred thousand targets: they are counted and grouped, not listed. */
 
@@ -36,6 +37,12 @@ export async function extentOfRun(store: Store, syncId: string): Promise<RunExte
   }
 }
 
+/** Whether the run came so far as to have all its targets: it says so once it has (prepareSync). One that was ended over it may have some. */
+export async function hasAllTargets(store: Store, syncId: string): Promise<boolean> {
+  const first = await listSyncEvents(store, syncId, 0, 10)
+  return first.some(({ type, data }) => type === 'sync' && typeof data.targets === 'number')
+}
+
 /** The cells of one instance in a run, those that it only removes left out. */
 export async function listTargetsOfInstance(
   store: Store,
@@ -46,6 +53,35 @@ export async function listTargetsOfInstance(
     where: { syncId, instanceId, removes: false },
     select: { id: true, spaceId: true, instanceId: true, bindingId: true },
   })
+}
+
+const NOT_READ_BACK = 'It was written, but the run ended before it was read back.'
+
+/**
+ * What the run has written and nobody has read back since ends as what the run was cut short by: it is shown, and can be tried
+ * again. What another run has written since is for that one to read back.
+ */
+export async function endUnverifiedTargets(
+  store: Store,
+  run: { id: string; platformId: string },
+  which: { spaceId?: string },
+  state: 'failed' | 'cancelled',
+  error: TargetFailure | null = null,
+): Promise<void> {
+  const written = await store.db.deployment.findMany({
+    where: { platformId: run.platformId, state: 'pending', lastSyncId: run.id, ...which },
+    select: { bindingId: true },
+  })
+  const now = new Date()
+  for (const chunk of chunksOf(written)) {
+    const bindingId = { in: chunk.map((one) => one.bindingId) }
+    await store.write((tx) =>
+      tx.syncTarget.updateMany({
+        where: { syncId: run.id, bindingId, state: { in: ['succeeded', 'unchanged'] } },
+        data: { state, ...failureColumns(error), note: NOT_READ_BACK, finishedAt: now, updatedAt: now },
+      }),
+    )
+  }
 }
 
 const DROPPED_AT_ONCE = 2_000

@@ -362,7 +362,7 @@ async function withNames(db: Db, targets: TargetRecord[]): Promise<TargetView[]>
   }))
 }
 
-function failureColumns(error: TargetFailure | null) {
+export function failureColumns(error: TargetFailure | null) {
   return {
     errorType: error === null ? null : clip(error.type, 64),
     errorMessage: error === null ? null : clip(error.message, 4000),

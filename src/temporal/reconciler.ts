@@ -4,6 +4,7 @@ import type { SyncRuns } from '../api/sync-runs.ts'
 import { audit, SYSTEM_ACTOR } from '../audit/events.ts'
 import { isClosed } from '../domain/states.ts'
 import { getPlatform } from '../store/platforms.ts'
+import { endUnverifiedTargets } from '../store/run-targets.ts'
 import type { Store } from '../store/store.ts'
 import { appendSyncEvent } from '../store/sync-events.ts'
 import { countTargets, finishOpenTargets } from '../store/sync-targets.ts'
@@ -124,6 +125,7 @@ async function closeAsLost(
       : 'The run was ended in Temporal before it could record its outcome.'
   const failure = { type: 'RunLost', message }
   await finishOpenTargets(store, sync.id, {}, 'failed', failure)
+  await endUnverifiedTargets(store, sync, {}, 'failed', failure)
   const counts = await countTargets(store, sync.id)
   const closed = await finishSync(store, sync.id, {
     state: 'failed',

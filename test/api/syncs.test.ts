@@ -3,7 +3,8 @@ import { MASK } from '../../src/api/schemas.ts'
 import { findBindings, openBindings } from '../../src/store/bindings.ts'
 import { updateInstance } from '../../src/store/instances.ts'
 import { upsertSpaces } from '../../src/store/spaces.ts'
-import { createTargets, finishTarget, listTargets } from '../../src/store/sync-targets.ts'
+import { appendSyncEvent } from '../../src/store/sync-events.ts'
+import { createTargets, finishOpenTargets, finishTarget, listTargets } from '../../src/store/sync-targets.ts'
 import { finishSync, getSync, openAuthorizations } from '../../src/store/syncs.ts'
 import { openActiveTokens } from '../../src/store/tokens.ts'
 import { at, makePlatform, makeWorld, remoteSpace, type World } from '../store/fixtures.ts'
@@ -416,6 +417,7 @@ describe('a closed run', () => {
       id,
       spaceIds.flatMap((spaceId) => instanceIds.map((instanceId) => ({ instanceId, spaceId, bindingId: null }))),
     )
+    await appendSyncEvent(api.store, id, 'sync', { state: 'running', targets: 4 })
     const { items } = await listTargets(api.store, id)
     for (const target of items.slice(0, 3)) await finishTarget(api.store, target.id, 'succeeded')
     await finishTarget(api.store, at(items, 3).id, 'failed', {
@@ -461,6 +463,19 @@ describe('a closed run', () => {
     for (const target of (await listTargets(api.store, id)).items) await finishTarget(api.store, target.id, 'unchanged')
     const none = await api.call('POST', `/api/v1/syncs/${id}/retry`, { role: 'operator' })
     expect([none.status, none.json.code]).toEqual([409, 'nothing_to_retry'])
+  })
+
+  it('that ended while its targets were being made is retried as a whole', async () => {
+    const { id } = (await start()).json
+    await createTargets(api.store, id, [{ ...cell, bindingId: null }])
+    await finishOpenTargets(api.store, id, {}, 'cancelled')
+    await finishSync(api.store, id, { state: 'cancelled' })
+    const retry = await api.call('POST', `/api/v1/syncs/${id}/retry`, { role: 'operator' })
+    expect(retry.status).toBe(202)
+    expect(await getSync(api.store, retry.json.id)).toMatchObject({
+      retryOf: null,
+      selection: { instanceIds, spaceIds },
+    })
   })
 
   it('is retried as the dry run that it was: as a whole, with its authorizations, and writing nothing', async () => {

@@ -46,7 +46,7 @@ async function check(platformId: string, instanceId: string | undefined): Promis
 }
 
 /** Until it is released COZE answers no such call. */
-const hold = (endpoint: 'library_resource_list' | 'register_plugin_meta') =>
+const hold = (endpoint: 'library_resource_list' | 'register_plugin_meta' | 'space/list') =>
   world.coze.simulator.faults.add({ endpoint, times: Number.POSITIVE_INFINITY, fault: { kind: 'hold' } })
 
 const mark = (page: Page, state: string) => page.locator(`main [data-state=${state}]`).first()
@@ -126,6 +126,30 @@ it(
       expectNoPageErrors(page)
     } finally {
       planning.remove()
+    }
+  },
+  LIMIT,
+)
+
+it(
+  'a run that is cancelled before it has targets is done as a whole by another one',
+  async () => {
+    const listing = hold('space/list')
+    try {
+      const selection = { instanceIds: [instances.memory], spaceIds: 'all' }
+      const body = { name: 'Cancelled', platformId: platforms.cozeId, selection, acceptWarnings: true }
+      const profile = await world.api.must<{ id: string }>(201, 'POST', '/profiles', body)
+      const { id } = await world.api.must<{ id: string }>(202, 'POST', `/profiles/${profile.id}/trigger`, {})
+      await listing.hit
+      await world.api.must(202, 'POST', `/syncs/${id}/cancel`, {})
+      await reached(id, 'cancelled')
+      listing.release()
+      expect((await readRun(id)).counts).toMatchObject({ total: 0 })
+      const page = await world.signedIn({ path: `/syncs/${id}` })
+      expect(await retry(page, id)).toMatchObject({ state: 'succeeded', counts: { total: world.coze.writable.length } })
+      expectNoPageErrors(page)
+    } finally {
+      listing.remove()
     }
   },
   LIMIT,

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { Client } from '@temporalio/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { listAudit } from '../../src/store/audit.ts'
+import { recordIntent } from '../../src/store/deployments.ts'
 import { setCredentialState } from '../../src/store/platforms.ts'
 import type { Store } from '../../src/store/store.ts'
 import { listSyncEvents } from '../../src/store/sync-events.ts'
-import { createTargets, listTargets, startTarget } from '../../src/store/sync-targets.ts'
+import { createTargets, getTarget, listTargets, startTarget } from '../../src/store/sync-targets.ts'
 import {
   createSync,
   finishSync,
@@ -276,12 +277,15 @@ describe('a run that is lost', () => {
     expect((await listAudit(store, { resource: 'sync', resourceId: sync.id })).items).toHaveLength(1)
   })
 
-  it('keeps what had landed', async () => {
+  it('keeps what had landed and was read back', async () => {
     const sync = await newSync({ state: 'running' })
-    const first = at((await listTargets(store, sync.id)).items, 0)
-    await store.write((tx) => tx.syncTarget.updateMany({ where: { id: first.id }, data: { state: 'succeeded' } }))
+    const [first, second] = (await listTargets(store, sync.id)).items
+    const ids = [first?.id ?? '', second?.id ?? '']
+    await store.write((tx) => tx.syncTarget.updateMany({ where: { id: { in: ids } }, data: { state: 'succeeded' } }))
+    await recordIntent(store, second?.bindingId ?? '', { syncId: sync.id, identity: null })
     await pass(await pass())
     expect((await getSync(store, sync.id))?.counts).toMatchObject({ total: 4, failed: 3, succeeded: 1 })
+    expect(await getTarget(store, ids[1] ?? '')).toMatchObject({ errorType: 'RunLost', note: expect.any(String) })
   })
 
   it('and one that just closes by itself is not called lost', async () => {

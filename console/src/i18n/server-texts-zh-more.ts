@@ -103,6 +103,7 @@ export const MORE_SERVER_TEXTS_ZH: [RegExp, string][] = [
   [/^The platform is being deleted: nothing is brought there any more\.$/, '该平台正在删除，不再同步到那里。'],
   [/^Its space was disabled while the run was going on\.$/, '运行期间，其空间被禁用。'],
   [/^The run was cancelled before its turn\.$/, '轮到它之前，运行已被取消。'],
+  [/^It was written, but the run ended before it was read back\.$/, '已写入，但运行在读回核对之前就结束了。'],
   [/^Another run is writing to this (?:space|workspace of Dify)\.$/, '另一个运行正在写入该空间。'],
   [
     /^It was changed on the platform right after it was written \((.+)\)\. .*$/,

@@ -81,7 +81,9 @@ export function RunActions({ run }: { run: Run }) {
       </Button>
     )
   }
-  if (leftOver === 0 && run.state !== 'failed') return null
+  // Cancelled before it had targets: all of it is left.
+  const isUndone = run.state === 'failed' || (run.state === 'cancelled' && run.counts.total === 0)
+  if (leftOver === 0 && !isUndone) return null
   return (
     <Button type="primary" loading={retry.isPending} onClick={() => retry.mutate()}>
       {t('retry', { count: leftOver })}
