@@ -41,7 +41,7 @@ export function isMistyped(token: string | null): boolean {
 }
 
 /**
- * Whether a credential may use an instance now (`nowMs`: Unix time); null = it may.
+ * Whether a credential may use an instance now (`now` gives Unix time in ms); null = it may.
  *
  * | token    | instance       | binding            | expiry | verdict                  |
  * | -------- | -------------- | ------------------ | ------ | ------------------------ |
@@ -54,14 +54,14 @@ export function isMistyped(token: string | null): boolean {
 export function judgeCredential(
   credential: GatewayCredential,
   instance: GatewayInstance,
-  nowMs: number,
+  now: () => number,
 ): RefusalCode | null {
   if (credential.state === 'revoked') return 'credential_revoked'
   if (credential.instanceId !== instance.id) return 'wrong_instance'
   if (instance.status !== 'active') return 'instance_inactive'
   if (!credential.enabled) return 'binding_disabled'
-  if (credential.bindingExpiresAt !== null && credential.bindingExpiresAt.getTime() <= nowMs) return 'binding_expired'
-  if (credential.tokenExpiresAt !== null && credential.tokenExpiresAt.getTime() <= nowMs) return 'credential_expired'
+  if (credential.bindingExpiresAt !== null && credential.bindingExpiresAt.getTime() <= now()) return 'binding_expired'
+  if (credential.tokenExpiresAt !== null && credential.tokenExpiresAt.getTime() <= now()) return 'credential_expired'
   return null
 }
 

@@ -1,4 +1,5 @@
 import type { ClientRequest } from './client.ts'
+import { wholeNumber } from './http-fields.ts'
 import { Pieces } from './pieces.ts'
 import { RequestBody } from './request-body.ts'
 
@@ -24,7 +25,8 @@ export function readBody(
   done: (outcome: BodyOutcome) => void,
 ): void {
   const { maxBytes, budget } = options
-  if (Number(req.headers['content-length'] ?? 0) > maxBytes) {
+  const declared = req.headers['content-length']
+  if (declared !== undefined && (wholeNumber(declared) ?? Number.POSITIVE_INFINITY) > maxBytes) {
     done({ kind: 'too-large' })
     return
   }
@@ -58,7 +60,8 @@ export function readBody(
   req.on('close', onGone)
   // The last one: it may be told at once.
   req.on('data', onData)
-  // Most bodies come together with their head, and are there by then.
+  // Most bodies come together with their head: they are here now, or by the end of this turn.
+  if (settled) return
   process.nextTick(() => {
     if (!settled && !req.complete) timer = setTimeout(() => settle({ kind: 'timeout' }), options.timeoutMs)
   })

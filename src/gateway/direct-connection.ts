@@ -2,9 +2,9 @@ import type { Socket } from 'node:net'
 import type { ClientRequest, ClientResponse } from './client.ts'
 import { DirectRequest } from './direct-request.ts'
 import { DirectResponse } from './direct-response.ts'
-import { END_OF_HEAD, MAX_HEAD_BYTES } from './http-fields.ts'
+import { END_OF_HEAD, END_OF_LINE, MAX_HEAD_BYTES } from './http-fields.ts'
 import { Pieces } from './pieces.ts'
-import { readRequestHead } from './request-head.ts'
+import { RequestHeadReader } from './request-head.ts'
 
 /** Whom a connection works for. */
 export type DirectOwner = {
@@ -27,12 +27,13 @@ const MAX_HELD_BYTES = 64 * 1024
 const REST_TIMEOUT_MS = 5_000
 
 /**
- * A client's connection, read without node:http as long as its requests are plain (see readRequestHead), whole in their heads
+ * A client's connection, read without node:http as long as its requests are plain (see RequestHeadReader), whole in their heads
  * when they arrive, and for the gateway. The first that is not goes to node:http, and the connection with it.
  */
 export class DirectConnection {
   readonly #socket: Socket
   readonly #owner: DirectOwner
+  readonly #heads = new RequestHeadReader()
   #request: DirectRequest | null = null
   #response: DirectResponse | null = null
   /** Come before its turn. */
@@ -80,7 +81,9 @@ export class DirectConnection {
     const request = this.#request
     if (request === null) {
       // Behind the last answer: who announces an end carries nothing more out (RFC 9112 §9.6).
-      if (this.#lasts) this.#begin(chunk)
+      if (!this.#lasts) return
+      if (this.#held.bytes === 0) this.#begin(chunk)
+      else this.#hold(chunk)
       return
     }
     const end = request.complete ? 0 : request.push(chunk, 0)
@@ -91,7 +94,8 @@ export class DirectConnection {
   #begin(chunk: Buffer): void {
     const owner = this.#owner
     const end = chunk.indexOf(END_OF_HEAD)
-    const head = end === -1 || end > MAX_HEAD_BYTES ? null : readRequestHead(chunk.toString('latin1', 0, end))
+    const isHead = end !== -1 && end <= MAX_HEAD_BYTES
+    const head = isHead ? this.#heads.read(chunk.toString('latin1', 0, end + END_OF_LINE.length)) : null
     const bodyAt = end + END_OF_HEAD.length
     if (head === null || !owner.takes(head.target) || chunk.length > bodyAt + head.lengthBytes) {
       this.#handOver(chunk)
@@ -101,7 +105,7 @@ export class DirectConnection {
     const response = new DirectResponse(this.#socket, {
       keepAliveS: Math.floor(owner.keepAliveMs / 1_000),
       shouldKeepAlive: !owner.isClosing(),
-      onSent: (error) => this.#sent(response, error),
+      onSent: () => this.#sent(response),
     })
     this.#request = request
     this.#response = response
@@ -124,9 +128,8 @@ export class DirectConnection {
     this.#socket.end()
   }
 
-  #sent(response: DirectResponse, error: Error | null | undefined): void {
-    // A write that fails is told here first, and ends the connection next.
-    if (this.#response !== response || this.#socket.destroyed || error) return
+  #sent(response: DirectResponse): void {
+    if (this.#response !== response || this.#socket.destroyed) return
     this.#response = null
     this.#lasts &&= response.shouldKeepAlive
     response.close()
@@ -140,16 +143,20 @@ export class DirectConnection {
   /** Goes on to the next request, once this one has been read and answered. */
   #settle(): void {
     const request = this.#request
-    if (request === null || !request.complete || this.#response !== null) return
-    this.#request = null
-    request.close()
-    this.#lasts &&= !this.#owner.isClosing()
-    if (!this.#lasts) {
-      this.#socket.destroySoon()
-      return
+    if (request !== null) {
+      if (!request.complete || this.#response !== null) return
+      this.#request = null
+      request.close()
+      this.#lasts &&= !this.#owner.isClosing()
+      if (this.#lasts) this.#deadlineMs = performance.now() + this.#owner.keepAliveMs
+      else this.#socket.destroySoon()
     }
-    this.#deadlineMs = performance.now() + this.#owner.keepAliveMs
-    if (this.#held.bytes === 0) return
+    // In a turn of its own: each of many that have come together may be answered within this one.
+    if (this.#lasts && this.#held.bytes > 0) process.nextTick(() => this.#beginHeld())
+  }
+
+  #beginHeld(): void {
+    if (this.#request !== null || this.#held.bytes === 0 || this.#socket.destroyed) return
     this.#socket.resume()
     this.#begin(this.#held.take())
   }

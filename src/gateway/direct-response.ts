@@ -7,7 +7,7 @@ import { TEXT_MAX_BYTES } from './pieces.ts'
 /** An answer on a DirectConnection. */
 export class DirectResponse implements ClientResponse {
   readonly #keepAliveS: number
-  readonly #onSent: (error?: Error | null) => void
+  readonly #onSent: () => void
   socket: Socket | null
   shouldKeepAlive: boolean
   headersSent = false
@@ -20,11 +20,8 @@ export class DirectResponse implements ClientResponse {
   #onDrain: (() => void) | null = null
   readonly #onClose: (() => void)[] = []
 
-  /** `onSent`: all of it has been handed to the system, or could not be. */
-  constructor(
-    socket: Socket,
-    options: { keepAliveS: number; shouldKeepAlive: boolean; onSent: (error?: Error | null) => void },
-  ) {
+  /** `onSent`: all of it has been handed to the system, within `end` where the system takes it at once. */
+  constructor(socket: Socket, options: { keepAliveS: number; shouldKeepAlive: boolean; onSent: () => void }) {
     this.socket = socket
     this.#keepAliveS = options.keepAliveS
     this.shouldKeepAlive = options.shouldKeepAlive
@@ -65,11 +62,15 @@ export class DirectResponse implements ClientResponse {
     const text = typeof body === 'string' ? body : ''
     const before = this.#takeHead()
     this.writableEnded = true
-    if (!this.#chunked) socket.write(before + text, 'latin1', this.#onSent)
-    else {
+    if (!this.#chunked) {
+      if (before !== '' || text !== '') socket.write(before + text, 'latin1')
+    } else {
       const size = text === '' ? '' : `${text.length.toString(16)}\r\n${text}\r\n`
-      socket.write(`${before}${size}0\r\n\r\n`, 'latin1', this.#onSent)
+      socket.write(`${before}${size}0\r\n\r\n`, 'latin1')
     }
+    // A callback at every write would cost a turn of the queue each.
+    if (socket.writableLength === 0) this.#sent(socket.errored)
+    else socket.write('', 'latin1', (error) => this.#sent(error))
   }
 
   destroy(): void {
@@ -97,6 +98,11 @@ export class DirectResponse implements ClientResponse {
   /** null: nothing can be written any more, be it that the answer or that the connection is ending. */
   #writable(): Socket | null {
     return this.writableEnded || this.socket?.writable !== true ? null : this.socket
+  }
+
+  /** A write that fails is told here first, and ends the connection next. */
+  #sent(error: Error | null | undefined): void {
+    if (!error) this.#onSent()
   }
 
   #takeHead(): string {

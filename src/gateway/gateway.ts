@@ -134,7 +134,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const credential = call.hash === null ? undefined : snapshot.credential(call.hash)
     call.instance = instance
     call.credential = credential ?? null
-    if (credential !== undefined) return judgeCredential(credential, instance, now())
+    if (credential !== undefined) return judgeCredential(credential, instance, now)
     if (instance.status !== 'active') return 'instance_inactive'
     if (instance.accessMode === 'anonymous') return isOwnHost(call.req, ownOrigins()) ? null : 'host_refused'
     return call.hash === null ? 'credential_missing' : 'credential_unknown'

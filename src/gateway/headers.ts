@@ -1,3 +1,5 @@
+import { wholeNumber } from './http-fields.ts'
+
 /** Belong to one hop of HTTP/1.1, or are written anew for the next one. */
 const HOP_HEADERS = [
   'connection',
@@ -132,7 +134,7 @@ export function responseFacts(headers: readonly string[]): ResponseFacts {
     if (name === 'content-type') facts.type = single ? mediaType(value) : ''
     else if (name === 'content-encoding' && value !== '' && value !== 'identity') facts.encoding = value
     if (!single) continue
-    if (name === 'content-length') facts.lengthBytes = Number(value)
+    if (name === 'content-length') facts.lengthBytes = wholeNumber(value)
     else if (name === 'mcp-session-id') facts.sessionId = value
     else facts.passed.push(name, value)
   }
@@ -147,7 +149,8 @@ export function responseHeaders(
   passed: readonly string[],
   options: { sessionId: string | null; lengthBytes: number | null },
 ): string[] {
-  const result = SAFETY_HEADERS.concat(passed)
+  const result = SAFETY_HEADERS.slice()
+  result.push(...passed)
   if (options.sessionId !== null) result.push('mcp-session-id', options.sessionId)
   if (options.lengthBytes !== null) result.push('content-length', String(options.lengthBytes))
   return result
@@ -165,6 +168,7 @@ function isSingle(headers: readonly string[], index: number): boolean {
 }
 
 function mediaType(value: string): string {
+  if (value === 'application/json' || value === 'text/event-stream') return value
   const end = value.indexOf(';')
   return (end === -1 ? value : value.slice(0, end)).trim().toLowerCase()
 }

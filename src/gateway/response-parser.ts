@@ -1,4 +1,4 @@
-import { END_OF_HEAD, eachField, ILL_FORMED, MAX_HEAD_BYTES } from './http-fields.ts'
+import { END_OF_HEAD, END_OF_LINE, FieldReader, MAX_HEAD_BYTES, wholeNumber } from './http-fields.ts'
 
 /** What an HTTP/1.1 server answered cannot be read, or could be read in two ways. The connection is not to be used again. */
 export class BadResponseError extends Error {
@@ -23,11 +23,9 @@ const MAX_UPSTREAM_KEEP_ALIVE_MS = 60_000
 /** A connection is given up so long before its server would, since a request that crosses its end is lost. */
 const KEEP_ALIVE_MARGIN_MS = 2_000
 
-const END_OF_LINE = Buffer.from('\r\n')
-/** ILL_FORMED in what may end between CR and LF. */
+/** Control characters, and line ends that are not CR LF, in what may end between CR and LF. */
 const ILL_BEGUN = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n|$)|(?<!\r)\n/
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/
-const LENGTH = /^\d{1,15}$/
 
 type State = 'head' | 'sized' | 'until-close' | 'chunk-line' | 'chunk' | 'chunk-end' | 'trailers' | 'over'
 
@@ -38,6 +36,9 @@ type State = 'head' | 'sized' | 'until-close' | 'chunk-line' | 'chunk' | 'chunk-
  */
 export class ResponseParser {
   readonly #listener: ResponseListener
+  readonly #fields = new FieldReader()
+  /** The last one, and its status. */
+  #statusLine = { text: '', status: 0 }
   #state: State = 'over'
   #held: Buffer | null = null
   /** Of the body, or of the chunk. */
@@ -124,18 +125,17 @@ export class ResponseParser {
       if (ILL_BEGUN.test(data.toString('latin1', at))) throw new BadResponseError('Ill-formed head.')
       return -1
     }
-    const text = data.toString('latin1', at, end)
-    if (ILL_FORMED.test(text)) throw new BadResponseError('Ill-formed head.')
+    const text = data.toString('latin1', at, end + END_OF_LINE.length)
     const next = end + END_OF_HEAD.length
-    const lineEnd = text.indexOf('\r\n')
-    const status = statusOf(lineEnd === -1 ? text : text.slice(0, lineEnd))
+    const fieldsAt = text.indexOf('\r\n') + END_OF_LINE.length
+    const status = this.#statusOf(text.slice(0, fieldsAt))
+    const headers = fieldsOf(this.#fields, text, fieldsAt)
     const isOld = text.charCodeAt(7) === 48
     if (status < 200) {
       this.#interim += 1
       if (status === 101 || this.#interim > MAX_INTERIM) throw new BadResponseError('Unwanted interim response.')
       return next
     }
-    const headers = lineEnd === -1 ? [] : fieldsOf(text, lineEnd + 2)
     const { length, chunked, close, keepAliveS } = framingOf(headers)
     if (chunked && (length !== null || isOld)) throw new BadResponseError('The length of the response is ambiguous.')
     // Who announces a body where there is none may send it all the same, and it would be taken for the next answer.
@@ -150,6 +150,11 @@ export class ResponseParser {
     this.#listener.onHead(status, headers)
     if (!hasBody && this.#isOpen()) this.#finish(next === data.length)
     return next
+  }
+
+  #statusOf(line: string): number {
+    if (this.#statusLine.text !== line) this.#statusLine = { text: line, status: statusOf(line) }
+    return this.#statusLine.status
   }
 
   #readSized(data: Buffer, at: number): number {
@@ -199,11 +204,7 @@ export class ResponseParser {
     const next = end + END_OF_LINE.length
     this.#trailerBytes += next - at
     if (end === at) this.#finish(next === data.length)
-    else {
-      const line = data.toString('latin1', at, end)
-      if (ILL_FORMED.test(line)) throw new BadResponseError('Ill-formed trailer.')
-      fieldsOf(line, 0)
-    }
+    else fieldsOf(new FieldReader(), data.toString('latin1', at, next), 0)
     return next
   }
 
@@ -222,15 +223,15 @@ export class ResponseParser {
 /** Throws BadResponseError. */
 function statusOf(line: string): number {
   // Beyond 599 there are no classes: what such a status means would be guessed (RFC 9110 §15).
-  const match = /^HTTP\/1\.[01] ([1-5]\d\d)(?: .*)?$/.exec(line)
+  const match = /^HTTP\/1\.[01] ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?\r\n$/.exec(line)
   if (match === null) throw new BadResponseError('Ill-formed status line.')
   return Number(match[1])
 }
 
 /** The fields of a head's lines from `from` on: flat, names in lower case. Throws BadResponseError. */
-function fieldsOf(text: string, from: number): string[] {
+function fieldsOf(reader: FieldReader, text: string, from: number): string[] {
   const fields: string[] = []
-  const isWhole = eachField(text, from, (name, value) => void fields.push(name.lower, value))
+  const isWhole = reader.read(text, from, (name, value) => void fields.push(name.lower, value))
   if (!isWhole) throw new BadResponseError('A line of the head is no field.')
   return fields
 }
@@ -244,8 +245,9 @@ function framingOf(headers: string[]): Framing {
     const value = headers[i + 1] ?? ''
     switch (headers[i]) {
       case 'content-length':
-        if (framing.length !== null || !LENGTH.test(value)) throw new BadResponseError('Ambiguous Content-Length.')
-        framing.length = Number(value)
+        if (framing.length !== null) throw new BadResponseError('Ambiguous Content-Length.')
+        framing.length = wholeNumber(value)
+        if (framing.length === null) throw new BadResponseError('Ill-formed Content-Length.')
         break
       case 'transfer-encoding':
         if (framing.chunked || value.toLowerCase() !== 'chunked') {

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ClientRequest, ClientResponse } from '../../src/gateway/client.ts'
-import { readRequestHead } from '../../src/gateway/request-head.ts'
+import { RequestHeadReader } from '../../src/gateway/request-head.ts'
 import { type Handler, type Listening, listen } from '../../src/roles/http-server.ts'
 
 const word = fc.string({ unit: fc.constantFrom(...'abZ09-_!;=:, \t"\x7f\u00e9'), maxLength: 12 })
@@ -53,6 +53,20 @@ const heads = fc
     return `${line}${first}${'Host: a\r\n'.repeat(hosts)}${lines}X-Last: 1`
   })
 
+/** As the first one of a connection. */
+const readHead = (text: string) => new RequestHeadReader().read(`${text}\r\n`)
+
+/** Of few lines, so that many stand where they stood in the one before. */
+const similarHeads = fc
+  .tuple(
+    fc.constantFrom('POST /a HTTP/1.1', 'POST /ab HTTP/1.1', 'GET /a HTTP/1.1'),
+    fc.array(fc.constantFrom('Host: a', 'Host: ab', 'X-A: 1', 'X-A : 1', 'X-B: 1', 'Content-Length: 1', 'X-A: 1\n'), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  )
+  .map(([line, fields]) => [line, ...fields].join('\r\n'))
+
 describe('a head that is read directly', () => {
   const server = createServer()
 
@@ -77,7 +91,7 @@ describe('a head that is read directly', () => {
     let taken = 0
     await fc.assert(
       fc.asyncProperty(heads, async (text) => {
-        const head = readRequestHead(text)
+        const head = readHead(text)
         if (head === null) return
         taken += 1
         const req = await readByNode(text)
@@ -93,6 +107,23 @@ describe('a head that is read directly', () => {
     )
     // Otherwise nothing was compared.
     expect(taken).toBeGreaterThan(500)
+  })
+
+  it('says the same whatever came before it on its connection', () => {
+    let again = 0
+    fc.assert(
+      fc.property(fc.array(similarHeads, { minLength: 2, maxLength: 8 }), (texts) => {
+        const reader = new RequestHeadReader()
+        for (const text of texts) {
+          const head = reader.read(`${text}\r\n`)
+          expect(head).toEqual(readHead(text))
+          if (head !== null && text !== texts[0]) again += 1
+        }
+      }),
+      { numRuns: 5_000 },
+    )
+    // Otherwise nothing was read behind another one.
+    expect(again).toBeGreaterThan(500)
   })
 
   it.each([
@@ -115,7 +146,7 @@ describe('a head that is read directly', () => {
     ['Expect', 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue'],
     ['Upgrade', 'POST / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c'],
   ])('%s is left to node:http', (_, text) => {
-    expect(readRequestHead(text)).toBeNull()
+    expect(readHead(text)).toBeNull()
   })
 })
 

@@ -65,6 +65,34 @@ describe('a response', () => {
     expect(read([text])).toMatchObject({ status: 404, headers })
   })
 
+  it('is read by itself, whatever came before it on the connection', () => {
+    const heads: [number, string[]][] = []
+    const parser = new ResponseParser({
+      onHead: (status, headers) => void heads.push([status, headers]),
+      onBody: () => {},
+      onEnd: () => {},
+    })
+    const responses = [
+      `${OK}X-A: 1\r\nX-B: 2\r\nContent-Length: 0\r\n\r\n`,
+      `${OK}X-A: 1\r\nX-B: 22\r\nContent-Length: 0\r\n\r\n`,
+      `HTTP/1.1 404 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n`,
+      `${OK}X-A: 1\r\nX-A: 1\r\nX-B: 22\r\nContent-Length: 0\r\n\r\n`,
+      `${OK}Content-Length: 0\r\n\r\n`,
+    ]
+    for (const text of responses) {
+      parser.begin()
+      parser.push(Buffer.from(text))
+    }
+    const end = ['content-length', '0']
+    expect(heads).toEqual([
+      [200, ['x-a', '1', 'x-b', '2', ...end]],
+      [200, ['x-a', '1', 'x-b', '22', ...end]],
+      [404, ['x-a', '1', ...end]],
+      [200, ['x-a', '1', 'x-a', '1', 'x-b', '22', ...end]],
+      [200, end],
+    ])
+  })
+
   it('says how long its connection may wait, less a margin', () => {
     const keepAliveOf = (seconds: string) =>
       read([`${OK}Keep-Alive: max=9, timeout=${seconds}\r\nContent-Length: 0\r\n\r\n`])
