@@ -6,6 +6,11 @@ const MAX_DEPTH = 64
 /** Beyond this, the native search for the end of a string is faster than a loop. */
 const LOOP_BYTES = 48
 
+/** Told by their bytes alone: what most messages are. */
+const METHODS = ['tools/call', 'tools/list', 'initialize', 'notifications/initialized', 'ping'] as const
+const MAX_PLAIN_TEXT = 128
+const MAX_PLAIN_DIGITS = 15
+
 const KEYS = ['id', 'method', 'params', 'name'] as const
 
 const QUOTE = 34
@@ -53,7 +58,32 @@ class Scan {
   read({ from, to }: Place): unknown {
     if (to === 0) return undefined
     const first = this.#bytes[from]
-    return first === 0x5b || first === 0x7b ? null : JSON.parse(this.#bytes.toString('utf8', from, to))
+    if (first === 0x5b || first === 0x7b) return null
+    const plain = first === QUOTE ? this.#plainText(from + 1, to - 1) : this.#plainNumber(from, to)
+    return plain ?? JSON.parse(this.#bytes.toString('utf8', from, to))
+  }
+
+  /** null: escapes or other than ASCII, or not so short. */
+  #plainText(from: number, to: number): string | null {
+    for (const method of METHODS) if (method.length === to - from && this.#matches(from, method)) return method
+    if (to - from > MAX_PLAIN_TEXT) return null
+    for (let i = from; i < to; i++) {
+      const byte = this.#bytes[i] ?? 0
+      if (byte === BACKSLASH || byte < 32 || byte > 126) return null
+    }
+    return this.#bytes.toString('latin1', from, to)
+  }
+
+  /** null: other than a whole number that JavaScript holds exactly. */
+  #plainNumber(from: number, to: number): number | null {
+    if (to - from > MAX_PLAIN_DIGITS) return null
+    let value = 0
+    for (let i = from; i < to; i++) {
+      const byte = this.#bytes[i] ?? 0
+      if (byte < ZERO || byte > NINE) return null
+      value = value * 10 + byte - ZERO
+    }
+    return value
   }
 
   /** Whether the bytes are one object; the places are known then. */

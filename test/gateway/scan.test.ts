@@ -42,7 +42,7 @@ describe('a scan of a message', () => {
     const texts = parse.mock.calls.map(([text]) => text)
     parse.mockRestore()
     expect(summary).toMatchObject({ ids: [null], method: 'tools/call', toolName: null })
-    expect(texts).toEqual(['"tools/call"'])
+    expect(texts).toEqual([])
   })
 
   it.each([
