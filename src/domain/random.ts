@@ -12,3 +12,16 @@ export function randomPart(sizeBytes: number): Buffer {
   used += sizeBytes
   return pool.subarray(used - sizeBytes, used)
 }
+
+let digits = ''
+let digitsUsed = 0
+
+/** Fresh random hex digits, at most 4096, lower case. */
+export function randomHex(count: number): string {
+  if (digitsUsed + count > digits.length) {
+    digits = randomFillSync(Buffer.alloc(2048)).toString('hex')
+    digitsUsed = 0
+  }
+  digitsUsed += count
+  return digits.slice(digitsUsed - count, digitsUsed)
+}

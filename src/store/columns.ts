@@ -42,7 +42,7 @@ export function clipOrNull(text: string | null, maxCharacters: number): string |
 /** A time (UTC) as the engine's client writes it itself. */
 export function timeText(engine: Engine, at: Date): string {
   const text = at.toISOString()
-  return engine === 'sqlite' ? text.replace('Z', '+00:00') : text.replace('T', ' ').replace('Z', '')
+  return engine === 'sqlite' ? `${text.slice(0, -1)}+00:00` : `${text.slice(0, 10)} ${text.slice(11, -1)}`
 }
 
 export function chunksOf<T>(items: readonly T[], size: number = CHUNK_ROWS): T[][] {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { GatewayJournalEntry } from '../gateway/journal.ts'
 import { sqlitePath } from './client.ts'
-import { appendJournalEntries, journalStatements } from './journal.ts'
+import { appendJournalEntries, packEntries } from './journal.ts'
 import type { JournalThreadAnswer, JournalThreadData, JournalThreadRequest } from './journal-thread.ts'
 import type { Store } from './store.ts'
 
@@ -18,8 +18,7 @@ export function createJournalSink(store: Store, databaseUrl: string): JournalSin
   if (store.engine === 'mysql') {
     return { write: (entries) => appendJournalEntries(store, entries), close: async () => undefined }
   }
-  const { insert, columns, touch, valuesOf, usesOf } = journalStatements('sqlite')
-  const workerData: JournalThreadData = { path: sqlitePath(databaseUrl), insert, columns, touch }
+  const workerData: JournalThreadData = { path: sqlitePath(databaseUrl) }
   const thread = new Worker(new URL('./journal-thread.ts', import.meta.url), { workerData })
   thread.unref()
   const waiting = new Map<number, PromiseWithResolvers<void>>()
@@ -44,11 +43,7 @@ export function createJournalSink(store: Store, databaseUrl: string): JournalSin
       const promise = Promise.withResolvers<void>()
       nextId += 1
       waiting.set(nextId, promise)
-      thread.postMessage({
-        id: nextId,
-        values: valuesOf(entries),
-        uses: usesOf(entries),
-      } satisfies JournalThreadRequest)
+      thread.postMessage({ id: nextId, entries: packEntries(entries) } satisfies JournalThreadRequest)
       return promise.promise
     },
     async close() {

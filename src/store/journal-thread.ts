@@ -1,20 +1,22 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import Database from 'libsql'
+import { SQLITE_JOURNAL, unpackEntries } from './journal.ts'
 
 /**
  * Writes the gateway's journal into SQLite from a thread of its own: libSQL is synchronous inside, and would hold up every
  * call through the gateway while it inserts. A batch begins and ends within one turn, so the write lock is held for
  * milliseconds and never while this thread waits for another.
  */
-export type JournalThreadData = { path: string; insert: string; columns: number; touch: string }
-/** `values`: JSON, those of all rows one after the other. `uses`: the parameter of `touch`; null = nothing to do. */
-export type JournalThreadRequest = { id: number; values: string; uses: string | null }
+export type JournalThreadData = { path: string }
+/** `entries`: as packEntries has packed them. */
+export type JournalThreadRequest = { id: number; entries: string }
 export type JournalThreadAnswer = { id: number; error: string | null }
 
 /** How many rows go in by one statement; the most that fit are taken first. Each costs less than the same row by itself, or out of JSON. */
 const LOTS = [64, 8, 1]
 
-const { path, insert, columns, touch } = workerData as JournalThreadData
+const { insert, columns, touch, valuesOf, usesOf } = SQLITE_JOURNAL
+const { path } = workerData as JournalThreadData
 const database = new Database(path)
 database.exec('PRAGMA busy_timeout = 5000')
 // What a power cut takes from the journal nobody has relied on.
@@ -26,12 +28,15 @@ const inserts = LOTS.map((rows) => ({
 }))
 const touched = database.prepare(touch)
 
-function write({ values, uses }: JournalThreadRequest): void {
-  let rest: unknown[] = JSON.parse(values)
+function write(request: JournalThreadRequest): void {
+  const entries = unpackEntries(request.entries)
+  const values = valuesOf(entries)
+  const uses = usesOf(entries)
   database.exec('BEGIN IMMEDIATE')
   try {
+    let at = 0
     for (const { size, statement } of inserts) {
-      for (; rest.length >= size; rest = rest.slice(size)) statement.run(rest.slice(0, size))
+      for (; values.length - at >= size; at += size) statement.run(values.slice(at, at + size))
     }
     if (uses !== null) touched.run([uses])
     database.exec('COMMIT')

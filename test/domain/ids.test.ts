@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { isId, newId } from '../../src/domain/ids.ts'
+import { firstIdAt, isId, newId } from '../../src/domain/ids.ts'
 
 const MANY = 10_000
 const V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -38,6 +38,15 @@ describe('ids', () => {
     const earlier = newId(atMs - 1)
     expect([msOf(ids.at(-1) ?? ''), msOf(earlier), msOf(newId(atMs))]).toEqual([atMs, atMs - 1, atMs])
     expect(msOf(newId())).toBeGreaterThan(atMs)
+  })
+
+  it('of a time are told apart from earlier ones by the first id of that time', () => {
+    const atMs = Date.parse('2026-05-01T08:00:00.000Z')
+    const before = firstIdAt(atMs)
+    expect(isId(before)).toBe(true)
+    expect(many(() => newId(atMs)).filter((id) => id < before)).toEqual([])
+    expect(many(() => newId(atMs - 1)).filter((id) => id >= before)).toEqual([])
+    expect(newId() > firstIdAt(-1) && newId() < firstIdAt(Date.parse('+275000-01-01T00:00:00Z'))).toBe(true)
   })
 
   it('of one millisecond are different from what another process makes in it', () => {
