@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import type { Registry } from 'prom-client'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { createJournalWriter } from '../gateway/journal-writer.ts'
@@ -25,6 +26,9 @@ export async function startGatewayPart(
   options: { ownOrigins: () => string[]; metrics: Registry; throttle?: Throttle },
 ): Promise<GatewayPart> {
   const { config, store, egress, logger, processId } = foundation
+  // Each read from a socket is a buffer of its own. A thread beside that lets go of them stands in the way of whoever takes the next
+  // ones, and costs a third of what a small call does.
+  setFlagsFromString('--no-concurrent-array-buffer-sweeping')
   const sink = createJournalSink(store, config.databaseUrl)
   const journal = createJournalWriter({ write: sink.write, logger, batchSize: 250 })
   const toolHints = createToolHints({ write: (instanceId) => hintTools(store, instanceId), logger })
