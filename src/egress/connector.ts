@@ -1,10 +1,13 @@
-import type { LookupFunction } from 'node:net'
+import type { LookupFunction, OnReadOpts } from 'node:net'
 import { Agent, buildConnector } from 'undici'
 import { parseAddress } from './address.ts'
 import type { EgressPolicy } from './policy.ts'
 
 /** undici's connect options (`timeout` in ms, `ca`, `rejectUnauthorized` …) without those that would go round the check. */
-export type ConnectorOptions = Omit<buildConnector.BuildOptions, 'lookup' | 'socketPath' | 'path' | 'host' | 'port'>
+export type ConnectorOptions = Omit<
+  buildConnector.BuildOptions,
+  'lookup' | 'socketPath' | 'path' | 'host' | 'port'
+> & { onread?: OnReadOpts }
 
 export type EgressAgentOptions = Omit<Agent.Options, 'connect' | 'factory'> & { connect?: ConnectorOptions }
 

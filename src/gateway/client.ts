@@ -34,6 +34,8 @@ export type ClientResponse = {
   writeHead(status: number, headers: string[]): unknown
   /** Sends the head before there is a body. */
   flushHeaders(): unknown
+  /** Whether `write` has copied what it was given when it returns; node:http keeps it until it is sent. */
+  readonly copies?: true
   /** False when the client is slower than us: `drain` tells when to go on. */
   write(chunk: Buffer): boolean
   end(): unknown

@@ -10,6 +10,7 @@ export class DirectResponse implements ClientResponse {
   readonly #onSent: () => void
   socket: Socket | null
   shouldKeepAlive: boolean
+  readonly copies = true
   headersSent = false
   statusCode = 0
   writableEnded = false

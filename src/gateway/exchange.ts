@@ -85,6 +85,8 @@ export class Exchange implements UpstreamHandler {
   #headers: string[] = []
   /** Of what is sent later. */
   readonly #kept = new Pieces()
+  /** The whole of it, a character a byte: so it goes out together with the head, in one write instead of a gathered one. */
+  #text = ''
   #bytes = 0
   #over = false
   #drainHooked = false
@@ -155,7 +157,7 @@ export class Exchange implements UpstreamHandler {
   onBody(chunk: Buffer): void {
     if (this.#over) return
     if (this.#decoder === null) this.#take(chunk)
-    else if (!this.#decoder.push(chunk)) this.#upstream?.pause()
+    else if (!this.#decoder.push(Buffer.from(chunk))) this.#upstream?.pause()
   }
 
   onEnd(): void {
@@ -164,16 +166,18 @@ export class Exchange implements UpstreamHandler {
     else this.#decoder.end()
   }
 
+  /** `chunk` is copied where it is kept. */
   #take(chunk: Buffer): void {
     this.#bytes += chunk.length
     if (this.#isEvents && announcesTools(chunk)) this.#plan.onToolsAnnounced()
-    if (this.#mode === 'stream') this.#write(chunk)
-    else if (this.#mode === 'events') this.#writeEvents(chunk)
+    if (this.#mode === 'stream') this.#write(this.call.res.copies === true ? chunk : Buffer.from(chunk))
+    else if (this.#mode === 'events') this.#writeEvents(Buffer.from(chunk))
     else if (this.#mode === 'empty') this.#fail('upstream_content')
     else if (this.#mode === 'drop') {
       if (this.#bytes > DROP_MAX_BYTES) this.#fail('upstream_broken')
-    } else if (this.#bytes > this.#limits.maxInspectedBytes) this.#fail('upstream_too_large')
-    else this.#kept.push(chunk)
+    } else if (this.#mode === 'whole') this.#text += chunk.toString('latin1')
+    else if (this.#bytes > this.#limits.maxInspectedBytes) this.#fail('upstream_too_large')
+    else this.#kept.push(Buffer.from(chunk))
   }
 
   #finish(): void {
@@ -189,10 +193,9 @@ export class Exchange implements UpstreamHandler {
     this.#over = true
     const { res } = this.call
     if (this.#mode === 'whole') {
-      this.call.responseBytes = this.#kept.bytes
+      this.call.responseBytes = this.#bytes
       res.writeHead(this.#status, this.#headers)
-      // As text the very bytes go out together with the head, in one write instead of a gathered one.
-      res.end(this.#kept.takeText(), 'latin1')
+      res.end(this.#text, 'latin1')
       return
     }
     if (!res.headersSent) res.writeHead(this.#status, this.#headers)

@@ -48,13 +48,6 @@ export class Pieces {
     return pieces
   }
 
-  /** All of it, a character a byte; nothing is kept any longer. */
-  takeText(): string {
-    const text = textOf(this.#pieces)
-    this.clear()
-    return text
-  }
-
   clear(): void {
     this.#pieces = []
     this.#bytes = 0

@@ -9,6 +9,7 @@ export class BadResponseError extends Error {
 export type ResponseListener = {
   /** `headers`: flat (name, value, …), names in lower case, values without the spaces around them; in order, repeated ones too. */
   onHead(status: number, headers: string[]): void
+  /** `chunk`: of what was pushed, where that did not have to be joined. */
   onBody(chunk: Buffer): void
   /** The response is whole. `reusable`: the connection is in a known state and may carry another exchange. */
   onEnd(reusable: boolean): void

@@ -22,6 +22,7 @@ export type UpstreamHandler = {
   onConnected(): void
   /** `headers`: flat, names in lower case; see ResponseListener. */
   onHead(status: number, headers: readonly string[]): void
+  /** `chunk` is overwritten once this has returned. */
   onBody(chunk: Buffer): void
   onEnd(): void
   onError(error: Error): void

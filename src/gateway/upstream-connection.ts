@@ -1,9 +1,27 @@
-import type { Socket } from 'node:net'
+import { type OnReadOpts, Socket } from 'node:net'
 import { TEXT_MAX_BYTES, textOf } from './pieces.ts'
 import type { ResponseListener } from './response-parser.ts'
 import { ResponseParser, UPSTREAM_KEEP_ALIVE_MS } from './response-parser.ts'
 import type { CallHolder, UpstreamCall } from './upstream-call.ts'
 import { UpstreamTimeoutError } from './upstream-call.ts'
+
+const connections = new WeakMap<Socket, UpstreamConnection>()
+
+/**
+ * How sockets for these connections read: all of them into the same memory, one part after another. Left to itself, each reading takes
+ * 64 KiB, gives most of it back, and goes through a stream. Node calls `callback` as the socket's own.
+ */
+export const READING: OnReadOpts = {
+  buffer: Buffer.allocUnsafeSlow(64 * 1024),
+  callback(this: unknown, bytes, buffer) {
+    if (!(this instanceof Socket)) throw new TypeError('What was read belongs to no socket.')
+    const connection = connections.get(this)
+    // Nobody has asked it for anything yet.
+    if (connection === undefined) this.destroy()
+    else connection.received((buffer as Buffer).subarray(0, bytes))
+    return true
+  },
+}
 
 /** Where a connection belongs. */
 export type ConnectionOwner = {
@@ -22,12 +40,13 @@ export class UpstreamConnection implements ResponseListener, CallHolder {
   /** By performance.now(): when the call has waited too long, or the free connection is given up. */
   #deadlineMs: number
 
+  /** `socket`: made with READING. */
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.#socket = socket
     this.#owner = owner
     // Whom it was made for may have left meanwhile: it waits for another call, but no longer than after one.
     this.#deadlineMs = performance.now() + UPSTREAM_KEEP_ALIVE_MS
-    socket.on('data', (chunk: Buffer) => this.#received(chunk))
+    connections.set(socket, this)
     socket.on('end', () => this.#ended())
     socket.on('error', (error) => this.#fail(error))
     socket.on('close', () => {
@@ -64,6 +83,20 @@ export class UpstreamConnection implements ResponseListener, CallHolder {
         else this.#socket.write(piece.toString('latin1'), 'latin1')
       }
       this.#socket.uncork()
+    }
+  }
+
+  /** `chunk` is overwritten by what is read next. */
+  received(chunk: Buffer): void {
+    // Nobody has asked: what would be taken for the next answer must never be.
+    if (this.#call === null) {
+      this.#socket.destroy()
+      return
+    }
+    try {
+      this.#parser.push(chunk)
+    } catch (error) {
+      this.#fail(error)
     }
   }
 
@@ -125,19 +158,6 @@ export class UpstreamConnection implements ResponseListener, CallHolder {
       this.#socket.destroy()
     }
     call?.end()
-  }
-
-  #received(chunk: Buffer): void {
-    // Nobody has asked: what would be taken for the next answer must never be.
-    if (this.#call === null) {
-      this.#socket.destroy()
-      return
-    }
-    try {
-      this.#parser.push(chunk)
-    } catch (error) {
-      this.#fail(error)
-    }
   }
 
   #ended(): void {

@@ -18,7 +18,7 @@ export class UpstreamPool implements ConnectionOwner, CallHolder {
   #connecting = 0
   #closed = false
 
-  /** `connector` decides where may be connected to, and makes TLS. */
+  /** `connector` decides where may be connected to, makes TLS, and reads as READING says. */
   constructor(origin: string, connector: buildConnector.connector) {
     const { protocol, host, hostname, port } = new URL(origin)
     const bare = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname

@@ -1,6 +1,7 @@
 import type { EgressPolicy } from '../egress/policy.ts'
 import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from './upstream-call.ts'
 import { UpstreamsClosedError } from './upstream-call.ts'
+import { READING } from './upstream-connection.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 
 /**
@@ -52,7 +53,8 @@ export function createUpstreams(policy: EgressPolicy): Upstreams {
     poolsByTimeout.set(connectTimeoutMs, pools)
     const known = pools.get(origin)
     if (known !== undefined) return known
-    const made = new UpstreamPool(origin, policy.connector({ timeout: connectTimeoutMs, allowH2: false }))
+    const connector = policy.connector({ timeout: connectTimeoutMs, allowH2: false, onread: READING })
+    const made = new UpstreamPool(origin, connector)
     pools.set(origin, made)
     sweeper ??= setInterval(sweep, SWEEP_MS).unref()
     return made

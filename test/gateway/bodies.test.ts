@@ -293,6 +293,40 @@ describe('an upstream', () => {
     expect(received).toBe(total)
   })
 
+  type Kind = { chunked?: boolean; toolAllowList?: string[]; encoding?: string; type?: string }
+  const KINDS: [string, Kind][] = [
+    ['passed on', {}],
+    ['passed on by node:http', { chunked: true }],
+    ['kept and looked into', { toolAllowList: ['a'] }],
+    ['compressed and looked into', { toolAllowList: ['a'], encoding: 'gzip' }],
+    ['events that are looked into', { toolAllowList: ['a'], type: 'text/event-stream' }],
+  ]
+  it.each(KINDS)('is not mixed up with others that answer at the same time: %s', async (_, kind) => {
+    const { chunked = false, toolAllowList = null, encoding, type = 'application/json' } = kind
+    const instance = world.view.addInstance({ url: upstream.url })
+    const { token } = world.view.addToken(instance, { toolAllowList })
+    // More than the system takes from who is not waited for, where it can be as much.
+    const parts = toolAllowList === null ? 120 : 20
+    const answerOf = (id: number) => {
+      const letters = String.fromCharCode(65 + id).repeat(100_000)
+      const message = JSON.stringify({ jsonrpc: '2.0', id, result: { parts: Array(parts).fill(letters) } })
+      return type === 'application/json' ? message : `data: ${message}\n\n`
+    }
+    upstream.answer = (_req, res, body) => {
+      const answer = Buffer.from(answerOf(JSON.parse(body).id))
+      res.writeHead(200, { 'content-type': type, ...(encoding === undefined ? {} : { 'content-encoding': encoding }) })
+      res.end(encoding === undefined ? answer : gzipSync(answer))
+    }
+    const ask = (id: number) =>
+      send(mcpUrl(world, instance), {
+        headers: { Authorization: token },
+        body: JSON.stringify({ jsonrpc: '2.0', id, method: 'x' }),
+        chunked,
+      })
+    const answers = await Promise.all([0, 1, 2, 3].map(ask))
+    expect(answers.map(({ body }, id) => body === answerOf(id))).toEqual([true, true, true, true])
+  })
+
   it('streams its events as they come', async () => {
     const { url, token } = ready()
     const next = Promise.withResolvers<void>()
