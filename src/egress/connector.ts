@@ -4,10 +4,9 @@ import { parseAddress } from './address.ts'
 import type { EgressPolicy } from './policy.ts'
 
 /** undici's connect options (`timeout` in ms, `ca`, `rejectUnauthorized` …) without those that would go round the check. */
-export type ConnectorOptions = Omit<
-  buildConnector.BuildOptions,
-  'lookup' | 'socketPath' | 'path' | 'host' | 'port'
-> & { onread?: OnReadOpts }
+export type ConnectorOptions = Omit<buildConnector.BuildOptions, 'lookup' | 'socketPath' | 'path' | 'host' | 'port'> & {
+  onread?: OnReadOpts
+}
 
 export type EgressAgentOptions = Omit<Agent.Options, 'connect' | 'factory'> & { connect?: ConnectorOptions }
 

@@ -1,12 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer as createNetServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { brotliCompressSync, createGzip, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { selfSigned } from '../support/self-signed.ts'
 import type { Upstream, World } from './world.ts'
 import {
   answerJson,
@@ -49,15 +46,6 @@ async function listenOn(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return (server.address() as AddressInfo).port
-}
-
-function selfSigned(): { cert: Buffer; key: Buffer } {
-  const cwd = mkdtempSync(join(tmpdir(), 'toolferry-tls-'))
-  const newKey = ['-newkey', 'rsa:2048', '-nodes', '-keyout', 'key', '-out', 'cert']
-  execFileSync('openssl', ['req', '-x509', '-days', '2', '-subj', '/CN=localhost', ...newKey], { cwd, stdio: 'pipe' })
-  const pair = { cert: readFileSync(join(cwd, 'cert')), key: readFileSync(join(cwd, 'key')) }
-  rmSync(cwd, { recursive: true })
-  return pair
 }
 
 describe('a connection', () => {
