@@ -39,9 +39,18 @@ export function clipOrNull(text: string | null, maxCharacters: number): string |
   return text === null ? null : clip(text, maxCharacters)
 }
 
+let lastMs = Number.NaN
+let lastText = ''
+
 /** A time (UTC) as the engine's client writes it itself. */
 export function timeText(engine: Engine, at: Date): string {
-  const text = at.toISOString()
+  const ms = at.getTime()
+  // What is written together is of few moments.
+  if (ms !== lastMs) {
+    lastText = at.toISOString()
+    lastMs = ms
+  }
+  const text = lastText
   return engine === 'sqlite' ? `${text.slice(0, -1)}+00:00` : `${text.slice(0, 10)} ${text.slice(11, -1)}`
 }
 

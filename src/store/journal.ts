@@ -59,8 +59,8 @@ export const SQLITE_JOURNAL = {
   touch: TOUCH.sqlite,
   /** Of all rows, one after the other. */
   valuesOf(entries: readonly GatewayJournalEntry[]): (string | number | null)[] {
-    const values = []
-    for (const entry of entries) values.push(...toRow('sqlite', entry))
+    const values: (string | number | null)[] = []
+    for (const entry of entries) for (const value of toRow('sqlite', entry)) values.push(value)
     return values
   },
   /** The parameter of `touch`; null = nothing to do. */
@@ -88,21 +88,19 @@ export function unpackEntries(text: string): GatewayJournalEntry[] {
   const values = JSON.parse(text)
   const entries: GatewayJournalEntry[] = []
   for (let i = 0; i < values.length; i += PACKED) {
-    const [at, instanceId, bindingId, tokenId, method, toolName, status, errorCode, traceId] = values.slice(i, i + 9)
-    const [requestBytes, responseBytes, durationMs] = values.slice(i + 9, i + PACKED)
     entries.push({
-      at: new Date(at),
-      instanceId,
-      bindingId,
-      tokenId,
-      method,
-      toolName,
-      status,
-      errorCode,
-      requestBytes,
-      responseBytes,
-      durationMs,
-      traceId,
+      at: new Date(values[i]),
+      instanceId: values[i + 1],
+      bindingId: values[i + 2],
+      tokenId: values[i + 3],
+      method: values[i + 4],
+      toolName: values[i + 5],
+      status: values[i + 6],
+      errorCode: values[i + 7],
+      traceId: values[i + 8],
+      requestBytes: values[i + 9],
+      responseBytes: values[i + 10],
+      durationMs: values[i + 11],
     })
   }
   return entries
