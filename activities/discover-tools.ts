@@ -16,25 +16,29 @@ import { appendSyncEvent } from '../src/store/sync-events.ts'
 import { finishOpenTargets } from '../src/store/sync-targets.ts'
 import { getSync, type SyncRecord } from '../src/store/syncs.ts'
 import type { ActivityDeps } from './deps.ts'
-import { inActivity } from './in-activity.ts'
+import { GivenUp, inActivity } from './in-activity.ts'
 import { noteRevision } from './protocol-revisions.ts'
 import { dryRunAuthorizations, headerSets, rightOf, rightWith } from './space-work.ts'
 
 /** Every workspace may have headers of its own: a thousand of them, one after the other, would take longer than the activity may. */
 const SETS_AT_ONCE = 8
 
+/** Attempts that an MCP server may fail. */
+const SERVER_ATTEMPTS = 4
+
 type HeaderSet = { headers: Headers; targetIds: string[] }
 
 /**
  * Asks one MCP server for all its tools, once for every distinct set of effective upstream headers in this run: servers may
  * answer differently by tenant, and one tenant's wrong header is not another's failure. A set that this run has asked
- * already is not asked again after a retry.
+ * already is not asked again after a retry. A server that stays away is given up soon; while our own store is away the
+ * activity is tried as long as every other one.
  */
 export async function discoverTools(
   deps: ActivityDeps,
   input: { syncId: string; instanceId: string },
 ): Promise<{ headerSets: number; tools: number }> {
-  return await inActivity(deps.logger, input, async (signal) => {
+  return await inActivity(deps.logger, input, async (signal, known) => {
     const { store } = deps
     const { sync, instance } = await loadBoth(store, input)
     // Its targets are skipped by the plan.
@@ -46,9 +50,18 @@ export async function discoverTools(
       )
     }
     const sets = await unseenSets(store, sync, instance)
-    const later: unknown[] = []
+    const failures = Number(known.value ?? 0)
+    const isLast = failures + 1 >= SERVER_ATTEMPTS
+    /** What another attempt may mend: of the server, and of our own store. */
+    const away: unknown[] = []
+    const lost: unknown[] = []
     let tools = 0
+    const isAway = (thrown: unknown) => {
+      // Known at once: an attempt that takes too long does not come to its end.
+      if (away.push(thrown) === 1) known.keep(failures + 1)
+    }
     const ask = async (headerDigest: string, { headers, targetIds }: HeaderSet) => {
+      let isAnswered = false
       try {
         const found = await discover({
           url: instance.url,
@@ -58,26 +71,31 @@ export async function discoverTools(
           signal,
           timeoutMs: deps.limits.mcpTimeoutMs,
         })
+        isAnswered = true
         // The proofs of its tokens ask the gateway the same way.
         noteRevision(deps, instance.id, found.protocolVersion)
         await saveToolSnapshot(store, { instanceId: instance.id, headerDigest, tools: found.tools })
         tools = Math.max(tools, found.tools.length)
       } catch (thrown) {
         const error = toToolferryError(thrown)
-        if (signal.aborted || error.facts.retryable || error.type === 'Bug') later.push(thrown)
-        else await failSet(store, input, targetIds, error)
+        if (!signal.aborted && !error.facts.retryable && error.type !== 'Bug') {
+          await failSet(store, input, targetIds, error)
+        } else if (isAnswered) lost.push(thrown)
+        else isAway(thrown)
       }
     }
     const queue = sets.entries()
     const askOn = async () => {
       for (const [headerDigest, set] of queue) {
-        if (signal.aborted) return
-        await ask(headerDigest, set).catch((error: unknown) => later.push(error))
+        // What answers at all has answered before.
+        if (signal.aborted || (isLast && away.length >= SETS_AT_ONCE)) return
+        await ask(headerDigest, set).catch((error: unknown) => lost.push(error))
       }
     }
     await Promise.all(Array.from({ length: SETS_AT_ONCE }, askOn))
     signal.throwIfAborted()
-    if (later.length > 0) throw later[0]
+    if (lost.length > 0) throw lost[0]
+    if (away.length > 0) throw isLast ? new GivenUp(away[0]) : away[0]
     return { headerSets: sets.size, tools }
   })
 }
@@ -89,7 +107,10 @@ export async function failInstance(
 ): Promise<void> {
   const { syncId, instanceId, type, message } = input
   await inActivity(deps.logger, { syncId, instanceId }, async () => {
-    const { sync, instance } = await loadBoth(deps.store, input).catch(() => ({ sync: null, instance: null }))
+    const { sync, instance } = await loadBoth(deps.store, input).catch((thrown: unknown) => {
+      if (toToolferryError(thrown).type !== 'TargetGone') throw thrown
+      return { sync: null, instance: null }
+    })
     if (sync === null) return await failSet(deps.store, input, undefined, { type, message })
     for (const { targetIds } of (await unseenSets(deps.store, sync, instance)).values()) {
       await failSet(deps.store, input, targetIds, { type, message })

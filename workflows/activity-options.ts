@@ -29,7 +29,7 @@ const recording: ActivityOptions = {
 /** The same about all targets of a run at once: of a hundred thousand that takes minutes. Alive by its heartbeat. */
 const recordingAll: ActivityOptions = { ...recording, startToCloseTimeout: '2 hours' }
 
-/** One conversation with an MCP server. */
+/** One conversation with an MCP server, which the activity gives up by itself; the attempts are for our own store. */
 const discovering: ActivityOptions = {
   ...waitForCancelled,
   startToCloseTimeout: '10 minutes',
@@ -37,8 +37,8 @@ const discovering: ActivityOptions = {
   retry: {
     initialInterval: '1 second',
     backoffCoefficient: 2,
-    maximumInterval: '20 seconds',
-    maximumAttempts: 4,
+    maximumInterval: '1 minute',
+    maximumAttempts: 30,
     nonRetryableErrorTypes,
   },
 }

@@ -2,7 +2,7 @@ import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activ
 import { defaultFailureConverter, defaultPayloadConverter } from '@temporalio/common'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { inActivity } from '../../activities/in-activity.ts'
+import { GivenUp, inActivity } from '../../activities/in-activity.ts'
 import { ERROR_FACTS, type ErrorType, ToolferryError } from '../../src/domain/errors.ts'
 import { recordingLogger, silentLogger } from '../support/logger.ts'
 import { mockActivity } from './activity-world.ts'
@@ -58,6 +58,34 @@ describe('inActivity', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  it('heartbeats what is to be known in the next attempt, which knows it from the beginning', async () => {
+    vi.useFakeTimers()
+    try {
+      const env = mockActivity({ heartbeatTimeoutMs: 60_000, heartbeatDetails: 2 })
+      const beats: unknown[] = []
+      env.on('heartbeat', (details) => beats.push(details))
+      const work = Promise.withResolvers<void>()
+      const run = env.run(() =>
+        inActivity(silentLogger, {}, async (_, known) => {
+          await work.promise
+          known.keep(Number(known.value) + 1)
+        }),
+      )
+      await vi.advanceTimersByTimeAsync(1_000)
+      work.resolve()
+      await run
+      expect(beats).toEqual([2, 3])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('ends for good when the body has given up, with the type and message of why', async () => {
+    const failure = await failureOf(new GivenUp(new ToolferryError('UpstreamUnreachable', 'It is away.')))
+    expect(failure).toMatchObject({ type: 'UpstreamUnreachable', message: 'It is away.', nonRetryable: true })
+    expect(sent(failure)).not.toMatch(/in-activity|node_modules|file:/)
   })
 
   it.each(Object.keys(ERROR_FACTS) as ErrorType[])(

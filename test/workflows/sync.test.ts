@@ -1,6 +1,8 @@
 import { WorkflowFailedError } from '@temporalio/client'
 import { CancelledFailure } from '@temporalio/common'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { inActivity } from '../../activities/in-activity.ts'
+import { type ErrorType, ToolferryError } from '../../src/domain/errors.ts'
 import {
   credentialReplaced,
   disableSpaceAuthorization,
@@ -11,6 +13,7 @@ import {
   statusQuery,
   syncWorkflowId,
 } from '../../workflows/messages.ts'
+import { silentLogger } from '../support/logger.ts'
 import { activityInputs, eventsOf, scheduled, summaries, unfinished } from './events.ts'
 import { type Call, counts, gate, type Name, outcome, refuse, spaceIds } from './scripted-activities.ts'
 import { startTemporalWorld, type TemporalWorld, type TestRun } from './temporal-world.ts'
@@ -159,6 +162,42 @@ describe('failures', () => {
       },
     ])
     expect(run.script.inputs('planSpace')).toHaveLength(3)
+  })
+
+  it('of the store while an MCP server is asked are outlasted as in every other step', async () => {
+    const run = await world.start(
+      'store-away',
+      { instanceIds: ['instance-1'] },
+      {
+        discoverTools: (_, nth) => {
+          if (nth <= 10) throw new ToolferryError('Bug', 'The store is away.', { retryAfterMs: 10 })
+          return undefined
+        },
+      },
+    )
+    expect((await run.result()).state).toBe('succeeded')
+    expect(run.script.inputs('failInstance')).toEqual([])
+  })
+
+  it('of an MCP server are counted through all attempts, whatever else fails in between', async () => {
+    const counted: number[] = []
+    const run = await world.start(
+      'counted',
+      { instanceIds: ['instance-1'] },
+      {
+        discoverTools: (_, nth) =>
+          inActivity(silentLogger, {}, async (_signal, known) => {
+            const again = (type: ErrorType) => new ToolferryError(type, 'Again.', { retryAfterMs: 10 })
+            if (nth % 2 === 0) throw again('Bug')
+            counted.push(Number(known.value ?? 0) + 1)
+            known.keep(counted.at(-1))
+            if (nth < 7) throw again('UpstreamUnreachable')
+            return { headerSets: 1, tools: 1 }
+          }),
+      },
+    )
+    await run.result()
+    expect(counted).toEqual([1, 2, 3, 4])
   })
 
   it('of a space end that space, the others go on', async () => {
