@@ -187,7 +187,8 @@ export function registerInstances(app: Api, deps: ApiDeps): void {
     const { id } = await findInstance(deps, c.req.valid('param').id)
     const erase = (options: { forget: boolean }) => deleteInstance(store, id, options)
     const deletion = await deleteWithObjects(c, deps, { instanceId: id }, erase, c.req.valid('query'))
-    return deletion === null ? c.body(null, 204) : c.json(deletion, 202)
+    if ('syncs' in deletion) return c.json(deletion, 202)
+    return deletion.effective ? c.body(null, 204) : c.json(deletion, 200)
   })
 
   app.openapi(bindingsRoute, async (c) => {

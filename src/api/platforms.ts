@@ -272,7 +272,8 @@ export function registerPlatforms(app: Api, deps: ApiDeps): void {
     const platform = await find(c.req.valid('param').id)
     const erase = (options: { forget: boolean }) => deletePlatform(store, platform.id, options)
     const deletion = await deleteWithObjects(c, deps, { platformId: platform.id }, erase, c.req.valid('query'))
-    return deletion === null ? c.body(null, 204) : c.json(deletion, 202)
+    if ('syncs' in deletion) return c.json(deletion, 202)
+    return deletion.effective ? c.body(null, 204) : c.json(deletion, 200)
   })
 
   app.openapi(checkRoute, async (c) => {

@@ -3,6 +3,7 @@ import { MASK } from '../../src/api/schemas.ts'
 import { headerSetDigest } from '../../src/domain/upstream-headers.ts'
 import { updateBinding } from '../../src/store/bindings.ts'
 import { getToolSnapshot, openDefaultPassThrough, openHeaders } from '../../src/store/instances.ts'
+import { currentRevision } from '../../src/store/revision.ts'
 import { makeWorld, unique } from '../store/fixtures.ts'
 import { freePort, type RunningServer, startEverything } from '../support/mcp-servers.ts'
 import { fieldsOf, openTestApi, type TestApi } from './harness.ts'
@@ -115,6 +116,22 @@ describe('instances', () => {
     expect(forget.status).toBe(403)
     expect((await api.call('DELETE', `/api/v1/instances/${id}`, { role: 'operator' })).status).toBe(204)
     expect((await api.call('GET', `/api/v1/instances/${id}`)).status).toBe(404)
+  })
+
+  it.each(['', '?forget=true'])('DELETE%s says whether every gateway refuses its tokens by now', async (query) => {
+    const { instances } = await makeWorld(api.store, { spaces: 1, instances: 2 })
+    const [first, second] = instances.map(({ id }) => `/api/v1/instances/${id}${query}`)
+    api.gateway.asked.length = 0
+    expect((await api.call('DELETE', first ?? '')).status).toBe(204)
+    const revision = await currentRevision(api.store.db)
+    expect(api.gateway.asked).toEqual([{ revision, timeoutMs: 2000 }])
+    api.gateway.effective = false
+    try {
+      const late = await api.call('DELETE', second ?? '')
+      expect([late.status, late.json]).toEqual([200, { effective: false }])
+    } finally {
+      api.gateway.effective = true
+    }
   })
 })
 

@@ -1,5 +1,5 @@
 import { useMutation } from '@tanstack/react-query'
-import { Checkbox } from 'antd'
+import { App, Checkbox } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
@@ -12,24 +12,32 @@ type Query = { forget: 'true' | 'false'; acceptWarnings: 'true' | 'false' }
 type Props = {
   title: string
   text: string
-  /** Answers the removal runs, one a platform, when there was something on any. */
-  remove: (query: Query) => Promise<{ syncId: string; syncs: readonly unknown[] } | null>
+  /** Answers the removal runs, one a platform, when there was something on any; null: it is gone everywhere. */
+  remove: (query: Query) => Promise<{ syncId: string; syncs: readonly unknown[] } | { effective: boolean } | null>
+  /** What to tell. */
+  done: string
   onDeleted: () => void
   onClose: () => void
 }
 
 /** Deletes what may have objects on platforms: they are removed there first, by runs that are then shown. */
-export function DeleteDialog({ title, text, remove, onDeleted, onClose }: Props) {
+export function DeleteDialog({ title, text, remove, done, onDeleted, onClose }: Props) {
   const { t } = useTranslation()
+  const { message } = App.useApp()
   const navigate = useNavigate()
   const isAdmin = useRole('admin')
   const [forget, setForget] = useState(false)
   const [acceptWarnings, setAcceptWarnings] = useState(false)
   const deleting = useMutation({
     mutationFn: () => remove({ forget: flag(forget), acceptWarnings: flag(acceptWarnings) }),
-    onSuccess: (run) => {
-      if (run === null) onDeleted()
-      else void navigate(run.syncs.length === 1 ? `/syncs/${run.syncId}` : '/syncs')
+    onSuccess: (answer) => {
+      if (answer !== null && 'syncs' in answer) {
+        void navigate(answer.syncs.length === 1 ? `/syncs/${answer.syncId}` : '/syncs')
+        return
+      }
+      if (answer === null || answer.effective) message.success(done)
+      else message.warning(t('deletion.notYet'))
+      onDeleted()
     },
   })
   return (

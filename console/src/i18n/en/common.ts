@@ -62,6 +62,7 @@ export const messages = {
   deletion: {
     acceptWarnings: 'Also remove what agents of the platform use',
     forget: 'Drop only the records, and leave what stands on the platforms',
+    notYet: 'Deleted, but not every gateway has confirmed it yet.',
   },
   notFound: {
     title: 'There is no such page',

@@ -62,6 +62,7 @@ export const messages = {
   deletion: {
     acceptWarnings: '同时移除平台智能体正在使用的内容',
     forget: '仅删除记录，保留平台上的内容',
+    notYet: '已删除，但尚未得到所有网关的确认。',
   },
   notFound: {
     title: '页面不存在',

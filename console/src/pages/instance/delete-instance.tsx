@@ -1,5 +1,4 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { App } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { api, call } from '../../api/client.ts'
@@ -8,7 +7,6 @@ import type { Instance } from '../instances/queries.ts'
 
 export function DeleteInstance({ instance, onClose }: { instance: Instance; onClose: () => void }) {
   const { t } = useTranslation('instances')
-  const { message } = App.useApp()
   const queries = useQueryClient()
   const navigate = useNavigate()
   return (
@@ -18,8 +16,8 @@ export function DeleteInstance({ instance, onClose }: { instance: Instance; onCl
       remove={async (query) =>
         (await call(api.DELETE('/api/v1/instances/{id}', { params: { path: { id: instance.id }, query } }))) ?? null
       }
+      done={t('delete.done', { name: instance.name })}
       onDeleted={async () => {
-        message.success(t('delete.done', { name: instance.name }))
         await navigate('/instances')
         await queries.invalidateQueries()
       }}

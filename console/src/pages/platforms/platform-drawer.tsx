@@ -143,7 +143,6 @@ function ForgetCredential({ platform: { id, kind } }: { platform: Platform }) {
 
 function DeletePlatform({ platform, onClose }: { platform: Platform; onClose: () => void }) {
   const { t } = useTranslation('platforms')
-  const { message } = App.useApp()
   const queries = useQueryClient()
   const navigate = useNavigate()
   return (
@@ -153,8 +152,8 @@ function DeletePlatform({ platform, onClose }: { platform: Platform; onClose: ()
       remove={async (query) =>
         (await call(api.DELETE('/api/v1/platforms/{id}', { params: { path: { id: platform.id }, query } }))) ?? null
       }
+      done={t('delete.done', { name: platform.name })}
       onDeleted={async () => {
-        message.success(t('delete.done', { name: platform.name }))
         await navigate('/platforms')
         await queries.invalidateQueries()
       }}
