@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { getCACertificates } from 'node:tls'
 import { Client, Connection, type TLSConfig } from '@temporalio/client'
 import type { NativeConnection } from '@temporalio/worker'
 import type { Config } from '../config.ts'
@@ -69,6 +70,8 @@ export async function connectWorker(options: TemporalConnectOptions): Promise<Na
   const { connection } = await connectClient(options)
   await connection.close()
   const security = await securityOptions(options)
+  // Core asks the system whom to trust, and a slim image has no such list: it is told what Node.js trusts, NODE_EXTRA_CA_CERTS included.
+  if (security.tls) security.tls.serverRootCACertificate ??= Buffer.from(getCACertificates('default').join('\n'))
   try {
     return await worker.NativeConnection.connect({ address: options.address, ...security })
   } catch (error) {
@@ -76,7 +79,10 @@ export async function connectWorker(options: TemporalConnectOptions): Promise<Na
   }
 }
 
-async function securityOptions({ tls, apiKey }: TemporalConnectOptions) {
+async function securityOptions({
+  tls,
+  apiKey,
+}: TemporalConnectOptions): Promise<{ tls?: TLSConfig | false; apiKey?: string }> {
   return {
     // An explicit false, because the SDK takes TLS for granted with an API key.
     ...(tls === undefined ? {} : { tls: tls.enabled ? await readTls(tls) : false }),

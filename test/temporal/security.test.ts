@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer as createHttp2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { type AddressInfo, connect, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectClient, connectWorker } from '../../src/temporal/connection.ts'
 import { startTestTemporal, type TestTemporal } from '../support/temporal.ts'
@@ -88,6 +89,21 @@ describe('a cluster that wants TLS and a client certificate', () => {
     const worker = await connectWorker(options)
     expect((await worker.workflowService.getSystemInfo({})).serverVersion).toMatch(/^1\./)
     await worker.close()
+  })
+
+  it('is reached by a worker that trusts its CA as Node.js does, on a system that knows no authority', async () => {
+    const options = { address, namespace: temporal.namespace, tls: { ...tls(), caPath: null } }
+    const connection = new URL('../../src/temporal/connection.ts', import.meta.url).href
+    const script = `
+      const { connectWorker } = await import(${JSON.stringify(connection)})
+      const worker = await connectWorker(${JSON.stringify(options)})
+      console.log((await worker.workflowService.getSystemInfo({})).serverVersion)
+      await worker.close()`
+    const none = { SSL_CERT_FILE: path('none.pem'), SSL_CERT_DIR: path('none') }
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+      env: { ...none, NODE_EXTRA_CA_CERTS: path('ca.pem') },
+    })
+    expect(stdout).toMatch(/^1\./)
   })
 
   it.each([
