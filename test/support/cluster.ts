@@ -42,6 +42,8 @@ export type ClusterOptions = {
   /** The roles reach the store over `storeNetwork`. */
   faultyStoreNetwork?: boolean
   env?: Record<string, string>
+  /** The main.ts that is run, where it is not this folder's. */
+  main?: string
 }
 
 const SERVER = { host: '127.0.0.1', port: 3306, user: 'root' }
@@ -75,7 +77,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     TEMPORAL_NAMESPACE: NAMESPACE,
     ...options.env,
   }
-  const make = (role: RoleName, onPorts: number[]) => onPorts.map((port) => roleProcess(role, port, env))
+  const make = (role: RoleName, onPorts: number[]) => onPorts.map((port) => roleProcess(role, port, env, options.main))
   const gateways = make('gateway', gatewayPorts)
   const apis = make('api', apiPorts)
   const workers = make('worker', await ports(options.workers ?? 2))

@@ -31,8 +31,8 @@ export type RoleProcess = {
   pid: () => number
 }
 
-/** A role on a port of its own; not started yet. */
-export function roleProcess(role: RoleName, port: number, env: Record<string, string>): RoleProcess {
+/** A role on a port of its own, run from `main`; not started yet. */
+export function roleProcess(role: RoleName, port: number, env: Record<string, string>, main = MAIN): RoleProcess {
   const origin = `http://127.0.0.1:${port}`
   const output: string[] = []
   let child: ChildProcess | null = null
@@ -77,7 +77,7 @@ export function roleProcess(role: RoleName, port: number, env: Record<string, st
     origin,
     output: () => output.join(''),
     start: async ({ ready = true } = {}) => {
-      const started = spawn(process.execPath, [MAIN, role], {
+      const started = spawn(process.execPath, [main, role], {
         env: {
           PATH: process.env.PATH ?? '',
           HOME: process.env.HOME ?? '',
