@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 
@@ -154,9 +155,28 @@ const environment = z.object({
 /** Every variable that readConfig knows; .env.example documents them. */
 export const ENVIRONMENT_VARIABLES: readonly string[] = Object.keys(environment.shape)
 
-/** Reads and checks the environment. Empty variables count as not set. Throws ConfigError naming every wrong variable. */
+/** Those that hold a secret: each may name a file instead, as <NAME>_FILE, so that it stands in no environment. */
+export const SECRET_VARIABLES: readonly string[] = [
+  'DATABASE_URL',
+  'TOOLFERRY_MASTER_KEY',
+  'TOOLFERRY_RETIRED_MASTER_KEYS',
+  'TOOLFERRY_ADMIN_KEY',
+  'TEMPORAL_API_KEY',
+]
+
+/**
+ * Reads and checks the environment, and the files that it names for secrets. Empty variables count as not set. Throws
+ * ConfigError naming every wrong variable.
+ */
 export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { config: Config; secrets: Secrets } {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  for (const name of SECRET_VARIABLES) {
+    const file = given[`${name}_FILE`]
+    if (file === undefined) continue
+    if (given[name] !== undefined)
+      throw new ConfigError(`${name} and ${name}_FILE are both set: one of them is enough.`)
+    given[name] = readSecret(`${name}_FILE`, file)
+  }
   const parsed = environment.safeParse(given)
   if (!parsed.success) {
     const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
@@ -229,6 +249,14 @@ export function readConfig(role: Role, env: NodeJS.ProcessEnv = process.env): { 
       adminKey: e.TOOLFERRY_ADMIN_KEY ?? null,
       temporalApiKey: e.TEMPORAL_API_KEY ?? null,
     },
+  }
+}
+
+function readSecret(variable: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new ConfigError(`${variable}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'}).`)
   }
 }
 

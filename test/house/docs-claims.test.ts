@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/app.ts'
 import { openApiDocument } from '../../src/api/docs.ts'
-import { ENVIRONMENT_VARIABLES } from '../../src/config.ts'
+import { ENVIRONMENT_VARIABLES, SECRET_VARIABLES } from '../../src/config.ts'
 
 /** What the documentation names is there: calls of the API, settings, npm scripts, files. */
 
@@ -107,7 +107,8 @@ describe('what the documentation names is there', () => {
     const compose = read('docker-compose.yml')
     const settings = named(/\b((?:TOOLFERRY|TEMPORAL)_[A-Z][A-Z_]*[A-Z])\b/g)
     expect(settings.length).toBeGreaterThan(50)
-    const unknown = settings.filter(({ name }) => !ENVIRONMENT_VARIABLES.includes(name) && !compose.includes(name))
+    const variables = [...ENVIRONMENT_VARIABLES, ...SECRET_VARIABLES.map((name) => `${name}_FILE`)]
+    const unknown = settings.filter(({ name }) => !variables.includes(name) && !compose.includes(name))
     expect(unknown).toEqual([])
   })
 

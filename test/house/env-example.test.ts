@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
-import { ENVIRONMENT_VARIABLES, readConfig } from '../../src/config.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { ENVIRONMENT_VARIABLES, readConfig, SECRET_VARIABLES } from '../../src/config.ts'
 
 const read = (file: string) => readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8')
 
@@ -29,5 +31,39 @@ describe('.env.example', () => {
       expect(readConfig('all', { ...own, [name]: other })).not.toEqual(readConfig('all', {}))
     }
     expect(blank.length + shown.length).toBe(ENVIRONMENT_VARIABLES.length)
+  })
+})
+
+describe('a secret in a file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'toolferry-secrets-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const secrets = {
+    DATABASE_URL: 'mysql://toolferry:pass-1@db:3306/toolferry',
+    TOOLFERRY_MASTER_KEY: Buffer.alloc(32, 1).toString('base64'),
+    TOOLFERRY_RETIRED_MASTER_KEYS: Buffer.alloc(32, 2).toString('base64'),
+    TOOLFERRY_ADMIN_KEY: 'k'.repeat(40),
+    TEMPORAL_API_KEY: 'key-1',
+  }
+  const [, named = ''] = /^# (DATABASE_URL, [\s\S]*?) may each/m.exec(read('.env.example')) ?? []
+
+  it('is read as the variable would be, for those that .env.example names', () => {
+    expect(named.split(/, | and /)).toEqual(SECRET_VARIABLES)
+    expect(Object.keys(secrets)).toEqual(SECRET_VARIABLES)
+    const files = Object.entries(secrets).map(([name, value]) => {
+      const file = join(folder, name)
+      writeFileSync(file, `${value}\n`)
+      return [`${name}_FILE`, file]
+    })
+    expect(readConfig('api', Object.fromEntries(files))).toEqual(readConfig('api', secrets))
+  })
+
+  it('is refused when it is not there or given twice, by the name of its variable', () => {
+    const file = join(folder, 'none')
+    expect(() => readConfig('api', { TOOLFERRY_ADMIN_KEY_FILE: file })).toThrow(
+      `TOOLFERRY_ADMIN_KEY_FILE: ${file} cannot be read (ENOENT).`,
+    )
+    expect(() => readConfig('api', { TEMPORAL_API_KEY_FILE: file, TEMPORAL_API_KEY: 'key-1' })).toThrow(
+      'TEMPORAL_API_KEY and TEMPORAL_API_KEY_FILE are both set',
+    )
   })
 })
