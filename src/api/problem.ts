@@ -55,8 +55,7 @@ const STORE_HINTS: Record<StoreErrorCode, string> = {
   already_registered: 'Use the one that exists, or delete it first.',
   token_in_use: 'Give another token, or leave it out to have one made.',
   idempotency_key_reused: 'Use a new Idempotency-Key for a new request.',
-  being_deleted:
-    'Wait for the end of its removal, or take it out of the selection. Deleting it again goes on with what is left.',
+  being_deleted: 'Wait for the end of its removal. Deleting it again goes on with what is left.',
   owned_by_another: 'Remove it from that binding first, or adopt another object.',
   last_admin_key: 'Make another admin key first.',
   has_deployments:
@@ -70,13 +69,14 @@ export function notFound(what: string, id: string): ApiProblem {
   })
 }
 
-/** An instance or a platform that is on its way out takes nothing new. */
+/** An instance or a platform that is on its way out takes nothing new. `errors`: where the request has chosen it. */
 export function beingDeleted(what: string, errors: FieldError[] = []): ApiProblem {
+  const hint = errors.length === 0 ? '' : 'Take it out of the selection. '
   return new ApiProblem(
     409,
     'being_deleted',
     `${what} is being deleted: nothing new can be brought there or taken from it.`,
-    { hint: STORE_HINTS.being_deleted, errors },
+    { hint: `${hint}${STORE_HINTS.being_deleted}`, errors },
   )
 }
 

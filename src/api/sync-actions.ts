@@ -1,4 +1,5 @@
 import { isClosed, TARGET_STATES } from '../domain/states.ts'
+import type { Idempotency } from '../store/idempotency.ts'
 import { getInstances } from '../store/instances.ts'
 import { getPlatform } from '../store/platforms.ts'
 import { hasAllTargets } from '../store/run-targets.ts'
@@ -6,12 +7,13 @@ import { countTargets, listTargetCells } from '../store/sync-targets.ts'
 import { openAuthorizations, requestCancel, requestPause, type SyncRecord } from '../store/syncs.ts'
 import type { Api, ApiContext } from './context.ts'
 import type { ApiDeps } from './deps.ts'
+import { idempotencyOf } from './idempotency-key.ts'
 import { ApiProblem, beingDeleted, notFound } from './problem.ts'
 import { defineRoute, json } from './route.ts'
 import { idParam } from './schemas.ts'
 import { refuseDeleted, refuseUnconfirmedPrune, warningsOf } from './sync-input.ts'
 import { applyInput, showSync, startedSync, syncSchema } from './sync-schemas.ts'
-import { createAndStart, findSync, showStarted } from './syncs.ts'
+import { createAndStart, findSync, sameRunAgain, showStarted, startedBefore } from './syncs.ts'
 
 /** What can be done with a run. The wish goes into the store first; the signal follows, and the reconciler repeats a lost one. */
 
@@ -69,7 +71,7 @@ const retryRoute = defineRoute(
     operationId: 'retrySync',
     tags,
     summary: 'A new run of just what did not end well in this one; a dry run is planned anew, as a whole',
-    request: { params: idParam },
+    request: { params: idParam, headers: sameRunAgain },
     responses: started,
   },
   { resource: 'sync', action: 'retry' },
@@ -84,7 +86,11 @@ const applyRoute = defineRoute(
     tags,
     summary:
       'Do exactly what a dry run has planned, its authorizations included; what would now be otherwise is skipped',
-    request: { params: idParam, body: { content: { 'application/json': { schema: applyInput } }, required: false } },
+    request: {
+      params: idParam,
+      headers: sameRunAgain,
+      body: { content: { 'application/json': { schema: applyInput } }, required: false },
+    },
     responses: started,
   },
   { resource: 'sync', action: 'apply' },
@@ -124,6 +130,9 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
 
   app.openapi(retryRoute, async (c) => {
     const sync = await findSync(deps, c.req.valid('param').id)
+    const idempotency = idempotencyOf(c, store, c.req.valid('header')['idempotency-key'], { retry: sync.id })
+    const known = await startedBefore(deps, idempotency)
+    if (known !== null) return c.json(showStarted(c, known), 202)
     if (!isClosed(sync.state)) {
       throw new ApiProblem(409, 'run_open', `The run is still ${sync.state}.`, {
         hint: 'Wait for its end, or cancel it first.',
@@ -153,12 +162,17 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
     const { confirmPrune, dryRun } = sync
     // A real run has applied them to its bindings; a dry run only keeps them.
     const authorizations = dryRun ? await openAuthorizations(store, sync.id) : []
-    const run = await repeat(c, sync, { selection, retryOf, authorizations, confirmPrune, dryRun })
+    const run = await repeat(c, sync, { selection, retryOf, authorizations, confirmPrune, dryRun }, idempotency)
     return c.json(showStarted(c, run), 202)
   })
 
   app.openapi(applyRoute, async (c) => {
     const sync = await findSync(deps, c.req.valid('param').id)
+    const { confirmPrune } = c.req.valid('json')
+    const asked = { apply: sync.id, confirmPrune }
+    const idempotency = idempotencyOf(c, store, c.req.valid('header')['idempotency-key'], asked)
+    const known = await startedBefore(deps, idempotency)
+    if (known !== null) return c.json(showStarted(c, known), 202)
     if (sync.state !== 'planned') {
       throw isClosed(sync.state)
         ? runClosed(sync)
@@ -166,7 +180,6 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
             hint: 'Wait until the dry run is planned.',
           })
     }
-    const { confirmPrune } = c.req.valid('json')
     if (sync.writePolicy === 'mirror' && !confirmPrune) {
       const planned = await listTargetCells(store, sync.id, TARGET_STATES)
       const going = planned.flatMap((cell) => (cell.removes === true ? (cell.bindingId ?? []) : []))
@@ -174,7 +187,7 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
     }
     const authorizations = await openAuthorizations(store, sync.id)
     const own = { selection: sync.selection, planOf: sync.id, authorizations, confirmPrune, dryRun: false }
-    const run = await repeat(c, sync, own)
+    const run = await repeat(c, sync, own, idempotency)
     return c.json(showStarted(c, run), 202)
   })
 
@@ -185,6 +198,7 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
       Parameters<typeof createAndStart>[1],
       'selection' | 'retryOf' | 'planOf' | 'authorizations' | 'confirmPrune' | 'dryRun'
     >,
+    idempotency: Idempotency | null,
   ): Promise<SyncRecord> {
     const platform = await getPlatform(store, sync.platformId)
     if (platform === null) throw notFound('platform', sync.platformId)
@@ -204,7 +218,7 @@ export function registerSyncActions(app: Api, deps: ApiDeps): void {
       requestedBy: c.get('principal')?.name ?? 'unknown',
       ...own,
     }
-    return createAndStart(deps, input, sync.action === 'remove' ? [] : warningsOf(deps, platform), null)
+    return createAndStart(deps, input, sync.action === 'remove' ? [] : warningsOf(deps, platform), idempotency)
   }
 }
 

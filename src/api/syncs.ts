@@ -25,6 +25,11 @@ import {
 
 const tags = ['syncs']
 
+/** For every call that starts a run. */
+export const sameRunAgain = idempotencyHeader({
+  description: 'The same key with the same call starts nothing again and gets the same run.',
+})
+
 const createRoute = defineRoute(
   'operator',
   {
@@ -34,9 +39,7 @@ const createRoute = defineRoute(
     tags,
     summary: 'Bring instances into spaces of one platform (or plan it: dryRun)',
     request: {
-      headers: idempotencyHeader({
-        description: 'The same key with the same body starts nothing again and gets the same run.',
-      }),
+      headers: sameRunAgain,
       body: body(syncInput),
     },
     responses: { 202: json(startedSync, 'Accepted; queued while Temporal is away') },
@@ -94,9 +97,8 @@ export function registerSyncs(app: Api, deps: ApiDeps): void {
     const input = c.req.valid('json')
     const idempotency = idempotencyOf(c, store, c.req.valid('header')['idempotency-key'], input)
     // Before the checks: a repeated call gets its run even when the world has changed since.
-    const earlier = idempotency === null ? null : await store.write((tx) => findIdempotent(tx, idempotency))
-    const known = earlier === null ? null : await getSync(store, earlier)
-    if (known !== null) return c.json(showStarted(c, await startRun(deps, known)), 202)
+    const known = await startedBefore(deps, idempotency)
+    if (known !== null) return c.json(showStarted(c, known), 202)
 
     const { platform, selection, authorizations, warnings } = await checkSyncInput(deps, input)
     refuseUnacceptedWarnings(warnings, input)
@@ -144,6 +146,13 @@ export async function findSync(deps: ApiDeps, id: string): Promise<SyncRecord> {
   const sync = await getSync(deps.store, id)
   if (sync === null) throw notFound('sync', id)
   return sync
+}
+
+/** What this key started before, its workflow started if it is not yet; null: nothing. Throws IdempotencyKeyReusedError. */
+export async function startedBefore(deps: ApiDeps, idempotency: Idempotency | null): Promise<SyncRecord | null> {
+  const id = idempotency === null ? null : await deps.store.write((tx) => findIdempotent(tx, idempotency))
+  const known = id === null ? null : await getSync(deps.store, id)
+  return known === null ? null : startRun(deps, known)
 }
 
 /** Writes the run, then starts its workflow; with Temporal away it stays queued and the reconciler starts it. */

@@ -158,7 +158,9 @@ describe('a token made by hand', () => {
     await api.store.write((tx) =>
       tx.mcpInstance.update({ where: { id: instanceId }, data: { removingAt: new Date() } }),
     )
-    expect(codeOf(await make())).toEqual([409, 'being_deleted'])
+    const refused = await make()
+    expect(codeOf(refused)).toEqual([409, 'being_deleted'])
+    expect(refused.json.hint).toBe('Wait for the end of its removal. Deleting it again goes on with what is left.')
     // Also when the deletion began after the API had looked.
     await expect(createManualToken(api.store, { instanceId, name: 'late' })).rejects.toMatchObject({
       code: 'being_deleted',

@@ -342,6 +342,27 @@ describe('Idempotency-Key', () => {
     expect(new Set(answers.map((answer) => answer.json.id)).size).toBe(1)
     expect((await api.call('GET', `/api/v1/syncs?platformId=${platformId}`)).json.items).toHaveLength(1)
   })
+
+  it.each([
+    ['apply', 'planned', 'not_planned'],
+    ['retry', 'failed', 'run_open'],
+  ] as const)(
+    'to %s twice makes one run, also when it could not be asked for any more',
+    async (verb, state, refusal) => {
+      const { id } = (await start({ dryRun: verb === 'apply' })).json
+      const act = (headers: Record<string, string>, body = {}) =>
+        api.call('POST', `/api/v1/syncs/${id}/${verb}`, { role: 'operator', headers, body })
+      const key = { 'idempotency-key': `${verb}-${id}` }
+      expect((await act(key)).json.code).toBe(refusal)
+      await finishSync(api.store, id, { state })
+      const first = await act(key)
+      expect([first.status, (await act(key)).json]).toEqual([202, first.json])
+      await api.store.write((tx) => tx.sync.update({ where: { id }, data: { state: 'running' } }))
+      expect((await act(key)).json).toEqual(first.json)
+      expect((await start({}, key)).json.code).toBe('idempotency_key_reused')
+      expect((await api.call('GET', `/api/v1/syncs?platformId=${platformId}`)).json.items).toHaveLength(2)
+    },
+  )
 })
 
 describe('warnings', () => {

@@ -6,6 +6,7 @@ it.each([
   ['Correct what the warnings name, or send "acceptWarnings": true.', null],
   ['Read it again and repeat the change with the new version in If-Match.', null],
   ['Sync it, or name an object by its id on the platform (remoteId).', null],
+  ['Check the id; lists show what is there.', null],
   [null, null],
   ['Wait 12 s.', 'Wait 12 s.'],
   [

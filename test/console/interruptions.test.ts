@@ -65,7 +65,8 @@ describe('a form that is open while another admin saves', () => {
     await expect.poll(() => form.getByLabel(field).inputValue()).toBe('Said by the second')
     await form.getByRole('button', { name: 'Save' }).click()
     await form.getByText('Somebody else changed this meanwhile').waitFor()
-    await form.getByRole('button', { name: 'Cancel' }).click()
+    await expect.poll(() => form.getByRole('button', { name: 'Save' }).isDisabled()).toBe(true)
+    await form.getByRole('button', { name: 'Close' }).last().click()
     await form.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' })
     expect(await world.api.must(200, 'GET', path)).toMatchObject(change)
     // Opened again it holds what the first has saved, and can be saved.

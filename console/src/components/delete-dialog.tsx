@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { useRole } from '../api/session.ts'
+import { formEnd, leaveText } from './form-end.ts'
 import { Modal } from './overlays.tsx'
 import { ProblemAlert } from './problem-alert.tsx'
 
@@ -18,10 +19,12 @@ type Props = {
   done: string
   onDeleted: () => void
   onClose: () => void
+  /** Somebody else was quicker. */
+  onGone: () => void
 }
 
 /** Deletes what may have objects on platforms: they are removed there first, by runs that are then shown. */
-export function DeleteDialog({ title, text, remove, done, onDeleted, onClose }: Props) {
+export function DeleteDialog({ title, text, remove, done, onDeleted, onClose, onGone }: Props) {
   const { t } = useTranslation()
   const { message } = App.useApp()
   const navigate = useNavigate()
@@ -40,16 +43,17 @@ export function DeleteDialog({ title, text, remove, done, onDeleted, onClose }: 
       onDeleted()
     },
   })
+  const end = formEnd(deleting.error)
   return (
     <Modal
       open
       title={title}
       okText={t('delete')}
-      okButtonProps={{ danger: true }}
-      cancelText={t('cancel')}
+      okButtonProps={{ danger: true, disabled: end !== null }}
+      cancelText={t(leaveText(end))}
       confirmLoading={deleting.isPending}
       onOk={() => deleting.mutate()}
-      onCancel={onClose}
+      onCancel={end === 'gone' ? onGone : onClose}
     >
       <div className="stack">
         <p>{text}</p>

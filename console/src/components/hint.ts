@@ -1,6 +1,6 @@
 /** Addresses, headers, parameters and properties of the API: of no use to who sits before a page. */
 const FOR_PROGRAMS =
-  /\/api\/v1|GET \/|"\w+": |\?\w+=|\b\w+=true|If-Match|Idempotency-Key|Content-Type|Authorization:|ETag|\((?:remoteId|refresh|forget)\)|botSecret|listed in errors/
+  /\/api\/v1|GET \/|"\w+": |\?\w+=|\b\w+=true|If-Match|Idempotency-Key|Content-Type|Authorization:|ETag|\((?:remoteId|refresh|forget)\)|botSecret|listed in errors|Check the id;/
 
 /** What a hint of the server says to a person, without its sentences for the authors of programs; null: nothing is left. */
 export function hintForPeople(hint: string | null): string | null {

@@ -5,6 +5,7 @@ export const messages = {
   save: 'Save',
   cancel: 'Cancel',
   close: 'Close',
+  backToList: 'Back to the list',
   delete: 'Delete',
   edit: 'Edit',
   refresh: 'Refresh',

@@ -34,7 +34,10 @@ export const messages = {
     hint: 'Open the console at its own address and try again.',
   },
   unsupported_media_type: { title: 'The server expected JSON', hint: 'Load the page again.' },
-  not_found: { title: 'This does not exist (any more)', hint: 'It may have been deleted. Go back to the list.' },
+  not_found: {
+    title: 'This does not exist (any more)',
+    hint: 'Somebody may have deleted it. The list shows what is there.',
+  },
   invalid_request: { title: 'Some fields are not right', hint: 'Correct the fields named below.' },
   invalid_field: { title: 'A field is not right', hint: 'Correct the field named below.' },
   invalid_import: {
@@ -72,7 +75,10 @@ export const messages = {
   },
   weak_token: { title: 'This token is too weak', hint: 'Give a longer and more varied one, or let one be made.' },
   no_token: { title: 'There is no token yet', hint: 'A sync makes it.' },
-  idempotency_key_reused: { title: 'This request was sent before', hint: 'Load the page again and start it anew.' },
+  idempotency_key_reused: {
+    title: 'This request was sent before',
+    hint: 'Nothing was done now. Send it once more: it is then a new request.',
+  },
   has_deployments: {
     title: 'It still stands on platforms',
     hint: 'Remove it from the platforms first, or drop only the records.',
@@ -91,7 +97,10 @@ export const messages = {
     title: 'This is the last admin key',
     hint: 'Make another admin key first; without one nobody could administer this installation.',
   },
-  being_deleted: { title: 'It is just being deleted', hint: 'Cancel that run first; then it can be used again.' },
+  being_deleted: {
+    title: 'It is just being deleted',
+    hint: 'Wait for the end of its removal, or cancel the run that removes it; then it can be activated again.',
+  },
   prune_not_confirmed: {
     title: 'This would remove more than the guard allows',
     hint: 'Look at what would be removed, and confirm it if it is meant.',

@@ -5,6 +5,7 @@ export const messages = {
   save: '保存',
   cancel: '取消',
   close: '关闭',
+  backToList: '返回列表',
   delete: '删除',
   edit: '编辑',
   refresh: '刷新',

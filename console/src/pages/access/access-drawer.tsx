@@ -1,10 +1,10 @@
-import { Button, Radio } from 'antd'
+import { Radio } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { toProblem } from '../../api/problem.ts'
 import { type HeaderRow, HeadersEditor, headerRows, headersOf } from '../../components/headers-editor.tsx'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { SaveButtons } from '../../components/save-buttons.tsx'
 import { Select } from '../../components/select.tsx'
 import { type Binding, type BindingChange, useChangeBinding, useChangeBindings } from './queries.ts'
 import { nameOf } from './tokens.ts'
@@ -25,7 +25,7 @@ export function AccessDrawer({ bindings, onClose }: { bindings: Binding[]; onClo
   const [limitTools, setLimitTools] = useState<'keep' | 'all' | 'some'>('keep')
   const changeOne = useChangeBinding()
   const changeMany = useChangeBindings()
-  const { error, isPending } = one === undefined ? changeMany : changeOne
+  const saving = one === undefined ? changeMany : changeOne
 
   const change: BindingChange = {
     ...(expiry === 'keep' ? {} : { expiresIn: expiry }),
@@ -38,7 +38,6 @@ export function AccessDrawer({ bindings, onClose }: { bindings: Binding[]; onClo
     if (one === undefined) changeMany.mutate({ bindings, change }, done)
     else changeOne.mutate({ binding: one, change }, done)
   }
-  const stale = error !== null && toProblem(error).code === 'stale_write'
   return (
     <Drawer
       open
@@ -46,21 +45,11 @@ export function AccessDrawer({ bindings, onClose }: { bindings: Binding[]; onClo
       title={one === undefined ? t('editMany', { count: bindings.length }) : nameOf(one)}
       onClose={onClose}
       footer={
-        <div className="row" style={{ justifyContent: 'flex-end' }}>
-          <Button onClick={onClose}>{t(stale ? 'common:close' : 'common:cancel')}</Button>
-          <Button
-            type="primary"
-            loading={isPending}
-            disabled={Object.keys(change).length === 0 || stale}
-            onClick={save}
-          >
-            {t('common:save')}
-          </Button>
-        </div>
+        <SaveButtons saving={saving} disabled={Object.keys(change).length === 0} onSave={save} onClose={onClose} />
       }
     >
       <div className="stack">
-        {error === null ? null : <ProblemAlert error={error} />}
+        {saving.error === null ? null : <ProblemAlert error={saving.error} />}
         <Field label={t('fields.expiry')}>
           <Select<Expiry>
             value={expiry}

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { toProblem } from '../../api/problem.ts'
+import { useSendOnce } from '../../api/sent-once.ts'
 import { Facts } from '../../components/facts.tsx'
 import { FieldChanges } from '../../components/field-changes.tsx'
 import { Loading } from '../../components/loading.tsx'
@@ -23,6 +24,7 @@ export function AdoptDialog({ bindingId, name, onClose }: { bindingId: string; n
   const { t } = useTranslation('tokens')
   const navigate = useNavigate()
   const queries = useQueryClient()
+  const sendOnce = useSendOnce()
   const [typed, setTyped] = useState('')
   // Null: what stands in the way, as the server finds it.
   const [remoteId, setRemoteId] = useState<string | null>(null)
@@ -49,18 +51,16 @@ export function AdoptDialog({ bindingId, name, onClose }: { bindingId: string; n
     enabled: adopting.data === undefined,
   })
   const syncing = useMutation({
-    mutationFn: ({ platform, instance, space }: Adoption['binding']) =>
-      call(
-        api.POST('/api/v1/syncs', {
-          body: {
-            platformId: platform.id,
-            name: t('adopt.syncName', { name }),
-            instanceIds: [instance.id],
-            spaceIds: [space.id],
-            acceptWarnings: true,
-          },
-        }),
-      ),
+    mutationFn: ({ platform, instance, space }: Adoption['binding']) => {
+      const body = {
+        platformId: platform.id,
+        name: t('adopt.syncName', { name }),
+        instanceIds: [instance.id],
+        spaceIds: [space.id],
+        acceptWarnings: true,
+      }
+      return sendOnce(body, (header) => call(api.POST('/api/v1/syncs', { params: { header }, body })))
+    },
     onSuccess: ({ id }) => navigate(`/syncs/${id}`),
   })
   const found = preview.data

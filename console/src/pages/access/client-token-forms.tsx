@@ -1,13 +1,12 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { Alert, App, Form, Input } from 'antd'
-import { useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { api, call, type Schemas } from '../../api/client.ts'
-import { toProblem } from '../../api/problem.ts'
+import { useSendOnce } from '../../api/sent-once.ts'
 import { Copyable, CopyButton } from '../../components/copyable.tsx'
+import { FormDialog } from '../../components/form-dialog.tsx'
 import { type HeaderRow, HeadersEditor, headerRows, headersOf } from '../../components/headers-editor.tsx'
 import { Modal } from '../../components/overlays.tsx'
-import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { Select } from '../../components/select.tsx'
 import type { ClientToken } from './client-tokens.tsx'
 
@@ -20,46 +19,31 @@ export function MakeClientToken({ instanceId, onClose }: { instanceId: string; o
   const { t } = useTranslation('client-tokens')
   const queries = useQueryClient()
   const [form] = Form.useForm<Values>()
-  // Sent again after an answer that was lost, it gets the same token.
-  const sent = useRef({ body: '', key: '' })
+  const sendOnce = useSendOnce()
   const make = useMutation({
     mutationFn: ({ name, expiry, headers }: Values) => {
       const passThroughHeaders = headersOf(headers)
       const body = { name: name.trim(), passThroughHeaders, ...(expiry === 'keep' ? {} : { expiresIn: expiry }) }
-      const text = JSON.stringify(body)
-      if (sent.current.body !== text) sent.current = { body: text, key: newKey() }
-      return call(
-        api.POST('/api/v1/instances/{id}/tokens', {
-          params: { path: { id: instanceId }, header: { 'idempotency-key': sent.current.key } },
-          body,
-        }),
+      return sendOnce(body, (header) =>
+        call(api.POST('/api/v1/instances/{id}/tokens', { params: { path: { id: instanceId }, header }, body })),
       )
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['instances', instanceId, 'tokens'] }),
+    // Also of the server itself: it may be gone.
+    onSettled: () => queries.invalidateQueries({ queryKey: ['instances', instanceId] }),
     gcTime: 0,
   })
   if (make.data !== undefined) return <Made made={make.data} onClose={onClose} />
   return (
-    <Modal
-      open
+    <FormDialog<Values>
       title={t('new')}
       okText={t('make')}
-      cancelText={t('common:cancel')}
-      confirmLoading={make.isPending}
-      onOk={() => form.submit()}
-      onCancel={onClose}
+      form={form}
+      initialValues={{ name: '', expiry: '30d', headers: [] }}
+      saving={make}
+      onClose={onClose}
     >
-      <Form<Values>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        initialValues={{ name: '', expiry: '30d', headers: [] }}
-        onFinish={(values) => make.mutate(values)}
-      >
-        <Fields expiries={EXPIRIES} />
-      </Form>
-      {make.error === null ? null : <ProblemAlert error={make.error} />}
-    </Modal>
+      <Fields expiries={EXPIRIES} />
+    </FormDialog>
   )
 }
 
@@ -95,29 +79,17 @@ export function EditClientToken(props: { instanceId: string; token: ClientToken;
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['instances', instanceId, 'tokens'] }),
   })
-  const stale = save.error !== null && toProblem(save.error).code === 'stale_write'
   return (
-    <Modal
-      open
+    <FormDialog<Values>
       title={t('editTitle', { name: token.name })}
       okText={t('common:save')}
-      okButtonProps={{ disabled: stale }}
-      cancelText={t(stale ? 'common:close' : 'common:cancel')}
-      confirmLoading={save.isPending}
-      onOk={() => form.submit()}
-      onCancel={onClose}
+      form={form}
+      initialValues={{ name: token.name, expiry: 'keep', headers: headerRows(token.passThroughHeaders) }}
+      saving={save}
+      onClose={onClose}
     >
-      <Form<Values>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        initialValues={{ name: token.name, expiry: 'keep', headers: headerRows(token.passThroughHeaders) }}
-        onFinish={(values) => save.mutate(values)}
-      >
-        <Fields expiries={['keep', ...EXPIRIES]} />
-      </Form>
-      {save.error === null ? null : <ProblemAlert error={save.error} />}
-    </Modal>
+      <Fields expiries={['keep', ...EXPIRIES]} />
+    </FormDialog>
   )
 }
 
@@ -169,9 +141,4 @@ function Made({ made, onClose }: { made: Schemas['NewManualToken']; onClose: () 
       </div>
     </Modal>
   )
-}
-
-/** crypto.randomUUID is only there on pages with https and on this machine. */
-function newKey(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

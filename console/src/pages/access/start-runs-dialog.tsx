@@ -4,6 +4,7 @@ import { type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useNavigate } from 'react-router'
 import type { Schemas } from '../../api/client.ts'
+import { useSendOnce } from '../../api/sent-once.ts'
 import { Modal } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import type { Binding } from './queries.ts'
@@ -30,10 +31,11 @@ export function StartRunsDialog({ title, okText, danger = false, bindings, how, 
   const { t } = useTranslation('tokens')
   const navigate = useNavigate()
   const queries = useQueryClient()
+  const sendOnce = useSendOnce()
   const [left, setLeft] = useState(bindings)
   const [running, setRunning] = useState<StartedRun[]>([])
   const starting = useMutation({
-    mutationFn: () => startRuns(left, how),
+    mutationFn: () => startRuns(left, how, sendOnce),
     onSuccess: ({ started, error, left: rest }) => {
       const all = [...running, ...started]
       setRunning(all)

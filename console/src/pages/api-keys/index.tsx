@@ -7,6 +7,7 @@ import { api, call, type Schemas } from '../../api/client.ts'
 import { at, useList } from '../../api/lists.ts'
 import { type Role, useRole } from '../../api/session.ts'
 import { Copyable } from '../../components/copyable.tsx'
+import { FormDialog } from '../../components/form-dialog.tsx'
 import { LoadMore } from '../../components/load-more.tsx'
 import { Modal } from '../../components/overlays.tsx'
 import { Page as Frame } from '../../components/page.tsx'
@@ -126,38 +127,28 @@ function MakeKey({ onClose }: { onClose: () => void }) {
     )
   }
   return (
-    <Modal
-      open
+    <FormDialog<NewKey>
       title={t('new')}
       okText={t('make')}
-      cancelText={t('common:cancel')}
-      confirmLoading={make.isPending}
-      onOk={() => form.submit()}
-      onCancel={onClose}
+      form={form}
+      initialValues={{ role: 'viewer' }}
+      saving={make}
+      onClose={onClose}
     >
-      <Form<NewKey>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        initialValues={{ role: 'viewer' }}
-        onFinish={(values) => make.mutate(values)}
+      <Form.Item
+        name="name"
+        label={t('columns.name')}
+        rules={[{ required: true, whitespace: true, message: t('nameRequired') }]}
       >
-        <Form.Item
-          name="name"
-          label={t('columns.name')}
-          rules={[{ required: true, whitespace: true, message: t('nameRequired') }]}
-        >
-          <Input autoComplete="off" maxLength={191} />
-        </Form.Item>
-        <Form.Item name="role" label={t('columns.role')} extra={t('roleHelp')}>
-          <Select options={ROLES.map((value) => ({ value, label: t(`common:roles.${value}`) }))} />
-        </Form.Item>
-        <Form.Item name="expiresAt" label={`${t('columns.expires')} (${t('common:optional')})`}>
-          <DatePicker showTime style={{ width: '100%' }} />
-        </Form.Item>
-      </Form>
-      {make.error === null ? null : <ProblemAlert error={make.error} />}
-    </Modal>
+        <Input autoComplete="off" maxLength={191} />
+      </Form.Item>
+      <Form.Item name="role" label={t('columns.role')} extra={t('roleHelp')}>
+        <Select options={ROLES.map((value) => ({ value, label: t(`common:roles.${value}`) }))} />
+      </Form.Item>
+      <Form.Item name="expiresAt" label={`${t('columns.expires')} (${t('common:optional')})`}>
+        <DatePicker showTime style={{ width: '100%' }} />
+      </Form.Item>
+    </FormDialog>
   )
 }
 

@@ -22,6 +22,7 @@ export function DeleteInstance({ instance, onClose }: { instance: Instance; onCl
         await queries.invalidateQueries()
       }}
       onClose={onClose}
+      onGone={() => void navigate('/instances')}
     />
   )
 }

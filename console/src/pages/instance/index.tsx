@@ -3,6 +3,7 @@ import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useNavigate, useParams, useSearchParams } from 'react-router'
 import { useRole } from '../../api/session.ts'
+import { formEnd } from '../../components/form-end.ts'
 import { Loading } from '../../components/loading.tsx'
 import { Page as Frame } from '../../components/page.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
@@ -26,7 +27,7 @@ export function Page() {
   const { t } = useTranslation('instances')
   const { instanceId = '' } = useParams()
   const { data: instance, error, refetch } = useQuery(instanceQuery(instanceId))
-  if (instance !== undefined) return <Loaded instance={instance} />
+  if (instance !== undefined) return <Loaded instance={instance} gone={formEnd(error) === 'gone' ? error : null} />
   return (
     <Frame title={t('title')} back={{ to: '/instances', label: t('title') }}>
       {error === null ? <Loading /> : <ProblemAlert error={error} onRetry={() => void refetch()} />}
@@ -34,7 +35,8 @@ export function Page() {
   )
 }
 
-function Loaded({ instance }: { instance: Instance }) {
+/** `gone`: it has been deleted since. What is open, and typed, stays as it is. */
+function Loaded({ instance, gone }: { instance: Instance; gone: Error | null }) {
   const { t } = useTranslation('instances')
   const { tab = 'overview' } = useParams()
   const [search, setSearch] = useSearchParams()
@@ -66,6 +68,7 @@ function Loaded({ instance }: { instance: Instance }) {
         ) : undefined
       }
     >
+      {gone === null ? null : <ProblemAlert error={gone} />}
       <Tabs
         activeKey={tab}
         onChange={(key) => navigate(`/instances/${instance.id}${key === 'overview' ? '' : `/${key}`}`)}

@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Alert, Button, Form, Input, Radio, Switch } from 'antd'
+import { Alert, Form, Input, Radio, Switch } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
@@ -8,6 +8,7 @@ import { showFieldErrors } from '../../components/form-problem.ts'
 import { type HeaderRow, HeadersEditor, headerRows, headersOf } from '../../components/headers-editor.tsx'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { SaveButtons } from '../../components/save-buttons.tsx'
 import { Select } from '../../components/select.tsx'
 import { type Limits, LimitsFields } from './limits-fields.tsx'
 import type { Instance } from './queries.ts'
@@ -57,6 +58,7 @@ export function EditInstance(props: { instance: Instance; onClose: () => void })
   const { t } = useTranslation('instances')
   const instance = useAsOpened(props.instance)
   const queries = useQueryClient()
+  const navigate = useNavigate()
   const { name, description, url, transport, accessMode, forwardAuthorization, limits } = instance
   const initial: Values = {
     name,
@@ -90,6 +92,7 @@ export function EditInstance(props: { instance: Instance; onClose: () => void })
       movedFrom={{ url, transport }}
       save={save}
       onClose={props.onClose}
+      onGone={() => void navigate('/instances')}
     />
   )
 }
@@ -101,9 +104,10 @@ type FormProps = {
   movedFrom?: Pick<Values, 'url' | 'transport'>
   save: (values: Values) => Promise<void>
   onClose: () => void
+  onGone?: () => void
 }
 
-function InstanceForm({ title, initial, movedFrom, save, onClose }: FormProps) {
+function InstanceForm({ title, initial, movedFrom, save, onClose, onGone }: FormProps) {
   const { t } = useTranslation('instances')
   const [form] = Form.useForm<Values>()
   const url = Form.useWatch('url', form)
@@ -125,14 +129,7 @@ function InstanceForm({ title, initial, movedFrom, save, onClose }: FormProps) {
       size={600}
       title={title}
       onClose={onClose}
-      footer={
-        <div className="row" style={{ justifyContent: 'flex-end' }}>
-          <Button onClick={onClose}>{t('common:cancel')}</Button>
-          <Button type="primary" loading={saving.isPending} onClick={() => form.submit()}>
-            {t('common:save')}
-          </Button>
-        </div>
-      }
+      footer={<SaveButtons saving={saving} onSave={() => form.submit()} onClose={onClose} onGone={onGone} />}
     >
       <Form<Values>
         form={form}

@@ -3,8 +3,7 @@ import { App, Checkbox, Form, Input } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { api, call } from '../../api/client.ts'
 import { toProblem } from '../../api/problem.ts'
-import { Modal } from '../../components/overlays.tsx'
-import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { FormDialog } from '../../components/form-dialog.tsx'
 import { CookieField } from './cookie-field.tsx'
 import type { Platform } from './queries.ts'
 
@@ -27,35 +26,29 @@ export function CredentialForm({ platform, onClose }: { platform: Platform; onCl
   })
   const otherUser = saving.error !== null && toProblem(saving.error).code === 'other_user'
   return (
-    <Modal
-      open
+    <FormDialog<Values>
       title={t(platform.kind === 'dify' ? 'credential.password' : 'credential.cookie', { name: platform.name })}
       okText={t('common:save')}
-      cancelText={t('common:cancel')}
-      confirmLoading={saving.isPending}
-      onOk={() => form.submit()}
-      onCancel={onClose}
-      destroyOnHidden
+      form={form}
+      saving={saving}
+      onClose={onClose}
     >
-      <Form<Values> form={form} layout="vertical" requiredMark={false} onFinish={(values) => saving.mutate(values)}>
-        {platform.kind === 'dify' ? (
-          <Form.Item
-            name="password"
-            label={t('form.password')}
-            rules={[{ required: true, message: t('form.required', { what: t('form.password') }) }]}
-          >
-            <Input.Password autoComplete="new-password" />
-          </Form.Item>
-        ) : (
-          <CookieField />
-        )}
-        {otherUser ? (
-          <Form.Item name="confirmUserChange" valuePropName="checked">
-            <Checkbox>{t('credential.confirmUser')}</Checkbox>
-          </Form.Item>
-        ) : null}
-      </Form>
-      {saving.error === null ? null : <ProblemAlert error={saving.error} />}
-    </Modal>
+      {platform.kind === 'dify' ? (
+        <Form.Item
+          name="password"
+          label={t('form.password')}
+          rules={[{ required: true, message: t('form.required', { what: t('form.password') }) }]}
+        >
+          <Input.Password autoComplete="new-password" />
+        </Form.Item>
+      ) : (
+        <CookieField />
+      )}
+      {otherUser ? (
+        <Form.Item name="confirmUserChange" valuePropName="checked">
+          <Checkbox>{t('credential.confirmUser')}</Checkbox>
+        </Form.Item>
+      ) : null}
+    </FormDialog>
   )
 }

@@ -1,5 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
+import { useNavigate } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { useAsOpened } from '../../components/as-opened.ts'
 import { CozeFields, type CozeValues } from './coze-fields.tsx'
@@ -12,6 +13,7 @@ export function EditPlatform(props: { platform: Platform; onClose: () => void })
   const { t } = useTranslation('platforms')
   const platform = useAsOpened(props.platform)
   const queries = useQueryClient()
+  const navigate = useNavigate()
   const save = async (body: Schemas['PlatformPatch'], force: boolean) => {
     try {
       await call(
@@ -29,7 +31,12 @@ export function EditPlatform(props: { platform: Platform; onClose: () => void })
       await queries.invalidateQueries({ queryKey: ['platforms'] })
     }
   }
-  const common = { title: t('edit.title', { name: platform.name }), check: null, onClose: props.onClose }
+  const common = {
+    title: t('edit.title', { name: platform.name }),
+    check: null,
+    onClose: props.onClose,
+    onGone: () => void navigate('/platforms'),
+  }
   const shared = {
     name: platform.name,
     gatewayUrl: platform.gatewayUrl ?? undefined,

@@ -158,6 +158,7 @@ function DeletePlatform({ platform, onClose }: { platform: Platform; onClose: ()
         await queries.invalidateQueries()
       }}
       onClose={onClose}
+      onGone={() => void navigate('/platforms')}
     />
   )
 }

@@ -6,6 +6,7 @@ import { toProblem } from '../../api/problem.ts'
 import { showFieldErrors } from '../../components/form-problem.ts'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { SaveButtons } from '../../components/save-buttons.tsx'
 import { CheckResult } from './check-result.tsx'
 import type { PlatformCheck } from './queries.ts'
 
@@ -18,10 +19,12 @@ type Props<V> = {
   /** `force`: although the check fails. */
   save: (values: V, force: boolean) => Promise<unknown>
   onClose: () => void
+  onGone?: () => void
 }
 
 /** The drawer with a platform's form: test, save, and save all the same when only the test fails. */
-export function PlatformForm<V extends object>({ title, initialValues, children, check, save, onClose }: Props<V>) {
+export function PlatformForm<V extends object>(props: Props<V>) {
+  const { title, initialValues, children, check, save, onClose, onGone } = props
   const { t } = useTranslation('platforms')
   const [form] = Form.useForm<V>()
   const checking = useMutation({ mutationFn: (values: V) => check?.(values) ?? Promise.reject(new Error('no check')) })
@@ -61,17 +64,13 @@ export function PlatformForm<V extends object>({ title, initialValues, children,
               {t('form.test')}
             </Button>
           )}
-          <div className="row">
-            <Button onClick={onClose}>{t('common:cancel')}</Button>
+          <SaveButtons saving={saving} onSave={() => form.submit()} onClose={onClose} onGone={onGone}>
             {canForce ? (
               <Button danger onClick={() => void saveAnyway()}>
                 {t('form.saveAnyway')}
               </Button>
             ) : null}
-            <Button type="primary" onClick={() => form.submit()} loading={saving.isPending}>
-              {t('common:save')}
-            </Button>
-          </div>
+          </SaveButtons>
         </div>
       }
     >

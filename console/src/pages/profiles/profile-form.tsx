@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Button, Form, Input, InputNumber, Radio } from 'antd'
+import { Form, Input, InputNumber, Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { at, useAll } from '../../api/lists.ts'
@@ -7,6 +7,7 @@ import { useAsOpened } from '../../components/as-opened.ts'
 import { showFieldErrors } from '../../components/form-problem.ts'
 import { Drawer } from '../../components/overlays.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
+import { SaveButtons } from '../../components/save-buttons.tsx'
 import { Select } from '../../components/select.tsx'
 import { useSpaces } from '../sync-wizard/use-spaces.ts'
 import { fromForm, type ProfileValues, toForm } from './profile-values.ts'
@@ -57,14 +58,7 @@ export function ProfileForm({ onClose, ...props }: Props) {
       size={560}
       title={profile === null ? t('new') : profile.name}
       onClose={onClose}
-      footer={
-        <div className="row" style={{ justifyContent: 'flex-end' }}>
-          <Button onClick={onClose}>{t('common:cancel')}</Button>
-          <Button type="primary" loading={save.isPending} onClick={() => form.submit()}>
-            {t('common:save')}
-          </Button>
-        </div>
-      }
+      footer={<SaveButtons saving={save} onSave={() => form.submit()} onClose={onClose} />}
     >
       <Form<ProfileValues>
         form={form}

@@ -3,6 +3,7 @@ import { Button, Popconfirm } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { api, call } from '../../api/client.ts'
+import { useSendOnce } from '../../api/sent-once.ts'
 import { useRole } from '../../api/session.ts'
 import { useProblemToast } from '../../components/problem-text.ts'
 import { isOpen, type Run } from './use-run.ts'
@@ -16,6 +17,7 @@ export function RunActions({ run }: { run: Run }) {
   const navigate = useNavigate()
   const queries = useQueryClient()
   const tell = useProblemToast()
+  const sendOnce = useSendOnce()
   const params = { params: { path: { id: run.id } } }
   const refresh = () => void queries.invalidateQueries({ queryKey: ['syncs'] })
 
@@ -35,12 +37,18 @@ export function RunActions({ run }: { run: Run }) {
     onError: tell,
   })
   const retry = useMutation({
-    mutationFn: () => call(api.POST('/api/v1/syncs/{id}/retry', params)),
+    mutationFn: () =>
+      sendOnce({ retry: run.id }, (header) =>
+        call(api.POST('/api/v1/syncs/{id}/retry', { params: { path: { id: run.id }, header } })),
+      ),
     onSuccess: ({ id }) => navigate(`/syncs/${id}`),
     onError: tell,
   })
   const apply = useMutation({
-    mutationFn: () => call(api.POST('/api/v1/syncs/{id}/apply', { ...params, body: {} })),
+    mutationFn: () =>
+      sendOnce({ apply: run.id }, (header) =>
+        call(api.POST('/api/v1/syncs/{id}/apply', { params: { path: { id: run.id }, header }, body: {} })),
+      ),
     onSuccess: ({ id }) => navigate(`/syncs/${id}`),
     onError: tell,
   })

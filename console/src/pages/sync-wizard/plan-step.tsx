@@ -6,6 +6,7 @@ import { useNavigate } from 'react-router'
 import { api, call, type Schemas } from '../../api/client.ts'
 import { at, loadAll } from '../../api/lists.ts'
 import { toProblem } from '../../api/problem.ts'
+import { useSendOnce } from '../../api/sent-once.ts'
 import { Loading } from '../../components/loading.tsx'
 import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { useRecordedError } from '../../components/recorded-error.ts'
@@ -30,6 +31,7 @@ type Props = {
 export function PlanStep({ choices, onChange, onBack, onRefusedCells }: Props) {
   const { t } = useTranslation('sync-wizard')
   const navigate = useNavigate()
+  const sendOnce = useSendOnce()
   const say = useServerText()
   const recorded = useRecordedError()
   const spaces = useSpaces(choices.platformId)
@@ -41,7 +43,7 @@ export function PlanStep({ choices, onChange, onBack, onRefusedCells }: Props) {
       const spaceIds = chosenSpaces(spaces.data ?? [], choices).map(({ id }) => id)
       const input = syncInput(choices, choices.platformId ?? '', spaceIds)
       try {
-        return await call(api.POST('/api/v1/syncs', { body: input }))
+        return await sendOnce(input, (header) => call(api.POST('/api/v1/syncs', { params: { header }, body: input })))
       } catch (error) {
         onRefusedCells(cellErrors(input, toProblem(error).errors))
         throw error
@@ -71,10 +73,12 @@ export function PlanStep({ choices, onChange, onBack, onRefusedCells }: Props) {
     enabled: planned,
   })
   const apply = useMutation({
-    mutationFn: () =>
-      call(
-        api.POST('/api/v1/syncs/{id}/apply', { params: { path: { id: plan.data?.id ?? '' } }, body: { confirmPrune } }),
-      ),
+    mutationFn: () => {
+      const id = plan.data?.id ?? ''
+      return sendOnce({ apply: id, confirmPrune }, (header) =>
+        call(api.POST('/api/v1/syncs/{id}/apply', { params: { path: { id }, header }, body: { confirmPrune } })),
+      )
+    },
     onSuccess: ({ id }) => navigate(`/syncs/${id}`),
   })
 

@@ -2,9 +2,8 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { App, Form, Input, Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { api, call, type Schemas } from '../../api/client.ts'
+import { FormDialog } from '../../components/form-dialog.tsx'
 import { showFieldErrors } from '../../components/form-problem.ts'
-import { Modal } from '../../components/overlays.tsx'
-import { ProblemAlert } from '../../components/problem-alert.tsx'
 import { Select } from '../../components/select.tsx'
 import { Secret } from './index.tsx'
 
@@ -70,73 +69,63 @@ export function WebhookForm({ webhook, onClose }: { webhook: Webhook | null; onC
     gcTime: 0,
   })
   return (
-    <Modal
-      open
+    <FormDialog<Values>
       title={webhook === null ? t('new') : webhook.name}
       okText={t('common:save')}
-      cancelText={t('common:cancel')}
-      confirmLoading={save.isPending}
-      onOk={() => form.submit()}
-      onCancel={onClose}
+      form={form}
+      initialValues={{
+        name: webhook?.name,
+        template: webhook?.template ?? 'generic',
+        language: webhook?.language ?? 'en',
+        all: (webhook?.events ?? 'all') === 'all',
+        ...(webhook === null || webhook.events === 'all' ? {} : { events: webhook.events }),
+      }}
+      saving={save}
+      onClose={onClose}
     >
-      <Form<Values>
-        form={form}
-        layout="vertical"
-        requiredMark={false}
-        initialValues={{
-          name: webhook?.name,
-          template: webhook?.template ?? 'generic',
-          language: webhook?.language ?? 'en',
-          all: (webhook?.events ?? 'all') === 'all',
-          ...(webhook === null || webhook.events === 'all' ? {} : { events: webhook.events }),
-        }}
-        onFinish={(values) => save.mutate(values)}
+      <Form.Item name="name" label={t('columns.name')} rules={[{ required: true, message: t('nameRequired') }]}>
+        <Input autoComplete="off" maxLength={191} />
+      </Form.Item>
+      <Form.Item name="template" label={t('columns.template')}>
+        <Select options={TEMPLATES.map((value) => ({ value, label: t(`templates.${value}`) }))} />
+      </Form.Item>
+      <Form.Item
+        name="url"
+        label={t('url')}
+        extra={t(webhook === null ? 'urlHelp' : 'urlKept')}
+        rules={webhook === null ? [{ required: true, message: t('urlRequired') }] : []}
       >
-        <Form.Item name="name" label={t('columns.name')} rules={[{ required: true, message: t('nameRequired') }]}>
-          <Input autoComplete="off" maxLength={191} />
-        </Form.Item>
-        <Form.Item name="template" label={t('columns.template')}>
-          <Select options={TEMPLATES.map((value) => ({ value, label: t(`templates.${value}`) }))} />
-        </Form.Item>
+        <Input autoComplete="off" className="code" />
+      </Form.Item>
+      {template === 'feishu' || template === 'dingtalk' ? (
         <Form.Item
-          name="url"
-          label={t('url')}
-          extra={t(webhook === null ? 'urlHelp' : 'urlKept')}
-          rules={webhook === null ? [{ required: true, message: t('urlRequired') }] : []}
+          name="botSecret"
+          label={`${t('botSecret')} (${t('common:optional')})`}
+          extra={webhook?.hasBotSecret ? t('urlKept') : t('botSecretHelp')}
         >
-          <Input autoComplete="off" className="code" />
+          <Input.Password autoComplete="new-password" />
         </Form.Item>
-        {template === 'feishu' || template === 'dingtalk' ? (
-          <Form.Item
-            name="botSecret"
-            label={`${t('botSecret')} (${t('common:optional')})`}
-            extra={webhook?.hasBotSecret ? t('urlKept') : t('botSecretHelp')}
-          >
-            <Input.Password autoComplete="new-password" />
-          </Form.Item>
-        ) : null}
-        <Form.Item name="language" label={t('language')}>
-          <Radio.Group options={(['en', 'zh'] as const).map((value) => ({ value, label: t(`languages.${value}`) }))} />
-        </Form.Item>
-        <Form.Item name="all" label={t('columns.events')}>
-          <Radio.Group
-            options={[
-              { value: true, label: t('allEvents') },
-              { value: false, label: t('chosenEvents') },
-            ]}
+      ) : null}
+      <Form.Item name="language" label={t('language')}>
+        <Radio.Group options={(['en', 'zh'] as const).map((value) => ({ value, label: t(`languages.${value}`) }))} />
+      </Form.Item>
+      <Form.Item name="all" label={t('columns.events')}>
+        <Radio.Group
+          options={[
+            { value: true, label: t('allEvents') },
+            { value: false, label: t('chosenEvents') },
+          ]}
+        />
+      </Form.Item>
+      {all === false ? (
+        <Form.Item name="events" rules={[{ required: true, message: t('eventsRequired') }]}>
+          <Select
+            mode="multiple"
+            aria-label={t('columns.events')}
+            options={EVENTS.map((value) => ({ value, label: t(`events.${value.replace('.', '_')}`) }))}
           />
         </Form.Item>
-        {all === false ? (
-          <Form.Item name="events" rules={[{ required: true, message: t('eventsRequired') }]}>
-            <Select
-              mode="multiple"
-              aria-label={t('columns.events')}
-              options={EVENTS.map((value) => ({ value, label: t(`events.${value.replace('.', '_')}`) }))}
-            />
-          </Form.Item>
-        ) : null}
-      </Form>
-      {save.error === null ? null : <ProblemAlert error={save.error} />}
-    </Modal>
+      ) : null}
+    </FormDialog>
   )
 }
