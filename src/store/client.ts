@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { PrismaLibSql } from '@prisma/adapter-libsql'
@@ -134,7 +135,7 @@ export type MysqlTarget = {
   ssl?: boolean | { rejectUnauthorized: boolean }
 }
 
-/** The parts of a `mysql://` URL. `?ssl=require` encrypts, `?ssl=verify` also checks the certificate. Throws ConfigError. */
+/** The parts of a `mysql://` URL. `?ssl=require` encrypts, `?ssl=verify` also checks the certificate and its name. Throws ConfigError. */
 export function mysqlTarget(databaseUrl: string): MysqlTarget {
   let url: URL
   let user: string
@@ -156,8 +157,13 @@ export function mysqlTarget(databaseUrl: string): MysqlTarget {
   if (ssl !== null && ssl !== 'require' && ssl !== 'verify') {
     throw new ConfigError('DATABASE_URL: ssl must be "require" or "verify".')
   }
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  if (ssl === 'verify' && isIP(host) !== 0) {
+    // The drivers compare the certificate with names only.
+    throw new ConfigError('DATABASE_URL: for ssl=verify, give the database’s host name instead of its address.')
+  }
   return {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
+    host,
     port: url.port === '' ? 3306 : Number(url.port),
     user,
     password,

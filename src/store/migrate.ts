@@ -66,7 +66,7 @@ export async function migrateMysql(
   const { ssl, ...target } = mysqlTarget(databaseUrl)
   const connection = await createConnection({
     ...target,
-    ...(typeof ssl === 'object' ? { ssl } : {}),
+    ...(typeof ssl === 'object' ? { ssl: { ...ssl, verifyIdentity: ssl.rejectUnauthorized } } : {}),
     multipleStatements: true,
     timezone: 'Z',
     connectTimeout: 10_000,

@@ -69,3 +69,11 @@ test('a password of the store that is not percent-encoded is said to be so, with
   expect(read).not.toThrow('canary')
   expect(mysqlTarget('mysql://toolferry:50%25off@db.test/toolferry').password).toBe('50%off')
 })
+
+test.each(['10.0.0.5', '[::1]'])(
+  'the certificate of %s could be compared with no name, so none is verified there',
+  (host) => {
+    expect(() => mysqlTarget(`mysql://toolferry:canary@${host}/toolferry?ssl=verify`)).toThrow(/host name/)
+    expect(mysqlTarget(`mysql://toolferry@${host}/toolferry?ssl=require`).ssl).toEqual({ rejectUnauthorized: false })
+  },
+)
