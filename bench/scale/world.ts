@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { createConnection } from 'mysql2/promise'
 import { type ApiClient, createApiClient } from '../../test/support/api-client.ts'
+import { DATABASE_SERVERS, storeUrl } from '../../test/support/database-servers.ts'
 import { createDifyDatabase, type DifyTestDatabase } from '../../test/support/dify-database.ts'
 import { freePort } from '../../test/support/mcp-servers.ts'
 import { startTestTemporal, type TestTemporal } from '../../test/support/temporal.ts'
@@ -22,7 +23,6 @@ export type ScaleWorld = {
   stop(): Promise<void>
 }
 
-const STORE = { host: '127.0.0.1', port: 3306, user: 'root' }
 const UPSTREAM = fileURLToPath(new URL('../sync/upstream.ts', import.meta.url))
 const WORKSPACES_AT_ONCE = 4
 
@@ -65,12 +65,12 @@ async function open(
   await Promise.all(Array.from({ length: WORKSPACES_AT_ONCE }, add))
 
   const database = `toolferry_scale_${randomBytes(6).toString('hex')}`
-  const admin = await createConnection(STORE)
+  const admin = await createConnection(DATABASE_SERVERS.mysql)
   atEnd(() => admin.end())
   await admin.query(`CREATE DATABASE ${database}`)
   // The connection that made it has long been cut when a run of hours ends.
   atEnd(async () => {
-    const last = await createConnection(STORE)
+    const last = await createConnection(DATABASE_SERVERS.mysql)
     await last.query(`DROP DATABASE IF EXISTS ${database}`)
     await last.end()
   })
@@ -82,7 +82,7 @@ async function open(
   const gatewayOrigin = `http://127.0.0.1:${gatewayPort}`
   const adminKey = `admin-${randomBytes(24).toString('hex')}`
   const env = {
-    DATABASE_URL: `mysql://${STORE.user}@${STORE.host}:${STORE.port}/${database}`,
+    DATABASE_URL: storeUrl(database),
     TOOLFERRY_MASTER_KEY: randomBytes(32).toString('base64'),
     TOOLFERRY_ADMIN_KEY: adminKey,
     TOOLFERRY_PUBLIC_URL: gatewayOrigin,

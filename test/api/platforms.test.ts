@@ -3,6 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { getPlatform, openCredential, updatePlatform } from '../../src/store/platforms.ts'
 import { createSync } from '../../src/store/syncs.ts'
+import { DATABASE_SERVERS } from '../support/database-servers.ts'
 import { createDifyDatabase, type DifyTestDatabase } from '../support/dify-database.ts'
 import { freePort } from '../support/mcp-servers.ts'
 import { fieldsOf, openTestApi, type TestApi } from './harness.ts'
@@ -342,7 +343,7 @@ describe('changing a platform', () => {
 
   it('a platform whose server refuses the password says so by its field', async () => {
     const role = `tf_api_${randomBytes(4).toString('hex')}`
-    const admin = new pg.Client({ host: '127.0.0.1', port: 5432, user: 'postgres', database: 'postgres' })
+    const admin = new pg.Client({ ...DATABASE_SERVERS.postgresql, database: 'postgres' })
     await admin.connect()
     try {
       await admin.query(`CREATE ROLE ${role} NOLOGIN`)

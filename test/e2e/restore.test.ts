@@ -1,11 +1,10 @@
-import { execFile } from 'node:child_process'
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { callAsDify } from '../support/call-as-dify.ts'
 import { type Cluster, startCluster } from '../support/cluster.ts'
+import { runMysqlClient } from '../support/database-servers.ts'
 import { type FaultWorld, startFaultWorld } from '../support/fault-world.ts'
 import { finished, type Product, startProduct, type TargetBody, targetsOf } from '../support/product.ts'
 
@@ -21,8 +20,6 @@ type Keeper = {
   restore: () => Promise<void>
   end: () => Promise<void>
 }
-
-const run = promisify(execFile)
 
 /** One process: its data folder is copied while it is stopped. */
 async function embedded(): Promise<Keeper> {
@@ -56,20 +53,16 @@ async function cluster(): Promise<Keeper> {
   const dump = join(folder, 'toolferry.sql')
   const database = new URL(product.store.url).pathname.slice(1)
   const roles = [...product.apis, ...product.workers, ...product.gateways]
-  const server = ['--host=127.0.0.1', '--port=3306', '--user=root']
   return {
     product,
     stopRoles: async () => void (await Promise.all(roles.map((role) => role.stop()))),
     startRoles: async () => void (await Promise.all(roles.map((role) => role.start()))),
-    backUp: async () => {
-      const options = ['--single-transaction', '--routines', database]
-      const { stdout } = await run('mysqldump', [...server, ...options], { maxBuffer: 256 * 1024 * 1024 })
-      await writeFile(dump, stdout)
-    },
+    backUp: async () =>
+      writeFile(dump, await runMysqlClient('mysqldump', ['--single-transaction', '--routines', database])),
     restore: async () => {
       await product.store.query(`DROP DATABASE ${database}`)
       await product.store.query(`CREATE DATABASE ${database}`)
-      await run('mysql', [...server, database, `--execute=source ${dump}`])
+      await runMysqlClient('mysql', [database, `--execute=source ${dump}`])
       await product.store.query(`USE ${database}`)
     },
     end: async () => {

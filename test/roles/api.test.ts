@@ -3,6 +3,7 @@ import { ConfigError, readConfig } from '../../src/config.ts'
 import { runApi } from '../../src/roles/api.ts'
 import type { Running } from '../../src/roles/running.ts'
 import { makeDatabase } from '../store/test-store.ts'
+import { DATABASE_SERVERS, throughPort } from '../support/database-servers.ts'
 import { silentLogger } from '../support/logger.ts'
 import { freePort } from '../support/mcp-servers.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
@@ -15,12 +16,12 @@ const stop = new AbortController()
 
 beforeAll(async () => {
   database = await makeDatabase('mysql')
-  proxy = await startTcpProxy({ host: '127.0.0.1', port: 3306 })
+  proxy = await startTcpProxy(DATABASE_SERVERS.mysql)
   const { config } = readConfig('api', {
     TOOLFERRY_PORT: String(await freePort()),
     TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}`,
   })
-  const databaseUrl = database.options.config.databaseUrl.replace(':3306', `:${proxy.port}`)
+  const databaseUrl = throughPort(database.options.config.databaseUrl, proxy.port)
   const { dataDir } = database.options.config
   const secrets = { ...database.options.secrets, temporalApiKey: null }
   running = await runApi({ ...config, dataDir, databaseUrl }, secrets, silentLogger, {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createConnection } from 'mysql2/promise'
 import { openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
+import { DATABASE_SERVERS, storeUrl } from '../support/database-servers.ts'
 
 export const ENGINES = ['sqlite', 'mysql'] as const
 export type TestEngine = (typeof ENGINES)[number]
@@ -22,8 +23,7 @@ export async function makeDatabase(engine: TestEngine): Promise<{ options: Store
     options: {
       config: {
         dataDir,
-        databaseUrl:
-          engine === 'sqlite' ? `file:${join(dataDir, 'toolferry.db')}` : `mysql://root@127.0.0.1:3306/${name}`,
+        databaseUrl: engine === 'sqlite' ? `file:${join(dataDir, 'toolferry.db')}` : storeUrl(name),
       },
       secrets: { masterKey: randomBytes(32), retiredMasterKeys: [], adminKey: ADMIN_KEY },
       logger: createLogger({ level: 'silent', role: 'test' }),
@@ -50,7 +50,7 @@ export async function openTestStore(engine: TestEngine = 'sqlite'): Promise<Test
 }
 
 async function onServer(sql: string): Promise<void> {
-  const connection = await createConnection({ host: '127.0.0.1', port: 3306, user: 'root' })
+  const connection = await createConnection(DATABASE_SERVERS.mysql)
   try {
     await connection.query(sql)
   } finally {

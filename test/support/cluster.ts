@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import type { Secrets } from '../../src/config.ts'
 import { createApiClient } from './api-client.ts'
 import { startBalancer } from './balancer.ts'
+import { DATABASE_SERVERS, runMysqlClient, storeUrl, throughPort } from './database-servers.ts'
 import { freePort } from './mcp-servers.ts'
 import type { Product } from './product.ts'
 import { type RoleName, type RoleProcess, roleProcess } from './role-process.ts'
@@ -46,9 +45,8 @@ export type ClusterOptions = {
   main?: string
 }
 
-const SERVER = { host: '127.0.0.1', port: 3306, user: 'root' }
+const SERVER = DATABASE_SERVERS.mysql
 const NAMESPACE = 'default'
-const run = promisify(execFile)
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const database = `toolferry_e2e_${randomBytes(6).toString('hex')}`
@@ -65,9 +63,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { origin } = balancer
   const storeNetwork = await startTcpProxy({ host: SERVER.host, port: SERVER.port })
   const masterKey = randomBytes(32)
-  const databaseUrl = (port: number) => `mysql://root@127.0.0.1:${port}/${database}`
+  const databaseUrl = storeUrl(database)
   const env = {
-    DATABASE_URL: options.faultyStoreNetwork === true ? databaseUrl(storeNetwork.port) : databaseUrl(SERVER.port),
+    DATABASE_URL: options.faultyStoreNetwork === true ? throughPort(databaseUrl, storeNetwork.port) : databaseUrl,
     TOOLFERRY_MASTER_KEY: masterKey.toString('base64'),
     TOOLFERRY_ADMIN_KEY: adminKey,
     TOOLFERRY_PUBLIC_URL: origin,
@@ -122,7 +120,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     storeNetwork,
     secrets: { masterKey, retiredMasterKeys: [], adminKey },
     store: {
-      url: databaseUrl(SERVER.port),
+      url: databaseUrl,
       query: (sql, values) => rowsOf(admin, sql, values),
       session: async () => {
         const made = await session(database)
@@ -130,14 +128,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
         return made
       },
     },
-    storeText: async () => {
-      const server = [`--host=${SERVER.host}`, `--port=${SERVER.port}`, `--user=${SERVER.user}`]
-      const { stdout } = await run('mysqldump', [...server, database], {
-        encoding: 'latin1',
-        maxBuffer: 256 * 1024 * 1024,
-      })
-      return stdout
-    },
+    storeText: () => runMysqlClient('mysqldump', [database], 'latin1'),
     killWorkers,
     startWorkers,
     kill: killWorkers,

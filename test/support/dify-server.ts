@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import mysql from 'mysql2/promise'
 import pg from 'pg'
-import type { Engine } from './dify-shapes.ts'
+import { DATABASE_SERVERS, type ServerAccount } from './database-servers.ts'
+import { DIFY_COLLATION, type Engine } from './dify-shapes.ts'
 
 /** The test machine's database servers, as one sees them who owns Dify's tables. SQL is PostgreSQL's, with `$n` for values. */
 
-export type ServerAccount = { host: string; port: number; user: string; password: string }
-
-export const SERVERS: Record<Engine, ServerAccount> = {
-  postgresql: { host: '127.0.0.1', port: 5432, user: 'postgres', password: '' },
-  mysql: { host: '127.0.0.1', port: 3306, user: 'root', password: '' },
-}
+/** MySQL's own view in information_schema fails as long as any session's statement has an emoji; MariaDB has no other. */
+export const MYSQL_PROCESSES = '/*!80022 performance_schema */ /*M! information_schema */ .processlist'
 
 const ODD_PASSWORD = `p'a "s\\s' w=ö%20 {rd}`
 
@@ -36,7 +33,7 @@ export async function createServerDatabase(engine: Engine, password = ODD_PASSWO
 }
 
 async function onPostgres(name: string): Promise<ServerDatabase> {
-  const server = SERVERS.postgresql
+  const server = DATABASE_SERVERS.postgresql
   const onServer = async (sql: string): Promise<void> => {
     const client = new pg.Client({ ...server, database: 'postgres' })
     await client.connect()
@@ -68,10 +65,10 @@ async function onPostgres(name: string): Promise<ServerDatabase> {
 }
 
 async function onMysql(name: string, password: string): Promise<ServerDatabase> {
-  const server = SERVERS.mysql
+  const server = DATABASE_SERVERS.mysql
   const options = { ...server, charset: 'utf8mb4_general_ci', dateStrings: true } as const
   const first = await mysql.createConnection(options)
-  await first.query(`CREATE DATABASE ${name} DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci`)
+  await first.query(`CREATE DATABASE ${name} DEFAULT CHARACTER SET utf8mb4 COLLATE ${DIFY_COLLATION}`)
   const account = { ...server, user: name, password }
   await first.query('CREATE USER ?@? IDENTIFIED BY ?', [name, '%', account.password])
   await first.query(`GRANT ALL ON ${name}.* TO ?@?`, [name, '%'])
@@ -94,10 +91,8 @@ async function onMysql(name: string, password: string): Promise<ServerDatabase> 
       await pool.end()
       const last = await mysql.createConnection(options)
       // As PostgreSQL's FORCE: a transaction that a failed test left open would keep the tables.
-      const [left] = await last.query('SELECT id FROM information_schema.processlist WHERE db = ? OR user = ?', [
-        name,
-        name,
-      ])
+      const ofOurs = `SELECT id FROM ${MYSQL_PROCESSES} WHERE db = ? OR user = ?`
+      const [left] = await last.query(ofOurs, [name, name])
       for (const { id } of rowsOf(left)) await last.query('KILL ?', [id]).catch(() => {})
       await last.query(`DROP DATABASE IF EXISTS ${name}`)
       await last.query('DROP USER IF EXISTS ?@?', [name, '%'])

@@ -71,9 +71,11 @@ export function difySchemaSql(engine: Engine, shape: Shape): string {
   return statements.join('\n')
 }
 
-const TABLE_OPTIONS = 'ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci'
+/** What Dify's tables get on MySQL 8, its default. MariaDB has none of that name; `unicode_ci` takes nearly the same names for equal. */
+export const DIFY_COLLATION = '/*!80000 utf8mb4_0900_ai_ci */ /*M! utf8mb4_unicode_ci */'
 
-/** MariaDB has no `utf8mb4_0900_ai_ci`, MySQL 8's default; `unicode_ci` takes the same names for equal. */
+const TABLE_OPTIONS = `ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=${DIFY_COLLATION}`
+
 const DIFY_MYSQL_SCHEMA_SQL = `
 CREATE TABLE tenants (
   id CHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, encrypt_public_key LONGTEXT NULL,

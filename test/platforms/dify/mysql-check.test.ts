@@ -4,8 +4,8 @@ import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { UniqueViolation } from '../../../src/platforms/dify/database.ts'
 import { mapMysqlError } from '../../../src/platforms/dify/mysql-errors.ts'
+import { DATABASE_SERVERS } from '../../support/database-servers.ts'
 import { addMember, createDifyDatabase, type DifyTestDatabase, testKey } from '../../support/dify-database.ts'
-import { SERVERS } from '../../support/dify-server.ts'
 import {
   addForeign,
   changeFor,
@@ -74,7 +74,7 @@ describe('check of a Dify on MySQL', () => {
       'InvalidDesiredState',
       'database.host',
     ],
-    ['PostgreSQL is taken for MySQL', { port: SERVERS.postgresql.port }, 'Unavailable', undefined],
+    ['PostgreSQL is taken for MySQL', { port: DATABASE_SERVERS.postgresql.port }, 'Unavailable', undefined],
   ])('says when %s', async (_what, change, type, field) => {
     const found = await check(change, { timeouts: { connectMs: 1_000 } })
     expect(found.ok).toBe(false)
@@ -196,7 +196,6 @@ describe('what MySQL takes for the same', () => {
   it.each([
     ['case', 'Everything', 'EVERYTHING'],
     ['accents', 'Café déjà', 'cafe deja'],
-    ['a space at the end', 'Everything', 'everything '],
     ['full width', 'Everything', 'Ｅｖｅｒｙｔｈｉｎｇ'],
   ])('in names (%s) leads to the next number', async (_what, name, theirs) => {
     const workspace = await db.addWorkspace({ name: `same ${theirs}` })
@@ -209,6 +208,23 @@ describe('what MySQL takes for the same', () => {
     expect(own?.name).toBe(`${name} (3)`)
     expect((await target.sync(desiredObject({ name }))).plan).toMatchObject({ action: 'unchanged' })
     await platform.close()
+  })
+
+  it.each([
+    ['the same where the collation pads', 'utf8mb4_unicode_ci', 'Everything (2)'],
+    ['another name where it does not', '/*!80000 utf8mb4_0900_ai_ci */ /*M! utf8mb4_unicode_nopad_ci */', 'Everything'],
+  ])('in names is, with a space at the end, %s', async (_what, collation, named) => {
+    const other = await createDifyDatabase({ engine: 'mysql' })
+    await other.query(`ALTER TABLE tool_mcp_providers CONVERT TO CHARACTER SET utf8mb4 COLLATE ${collation}`)
+    const workspace = await other.addWorkspace({ name: 'a space' })
+    await addForeign(other, workspace, { name: 'everything ' })
+    const platform = openPlatform(other)
+    await new RecordedTarget(platform, workspace).sync(desiredObject())
+    expect((await other.rows(workspace.tenantId)).map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['everything ', named]),
+    )
+    await platform.close()
+    await other.drop()
   })
 
   it('in identifiers is a conflict that names the other, in the plan and in the write', async () => {

@@ -1,4 +1,5 @@
 import type { DifyTestDatabase } from '../../support/dify-database.ts'
+import { MYSQL_PROCESSES } from '../../support/dify-server.ts'
 
 /** What Toolferry's sessions are doing on the server at this moment, and how to disturb them. */
 export type ServerEyes = {
@@ -31,7 +32,7 @@ function mysqlEyes(db: DifyTestDatabase): ServerEyes {
   const { user } = db.connection
   const processes = async (condition: string): Promise<Record<string, unknown>[]> =>
     await db.query(
-      `SELECT p.id FROM information_schema.processlist p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id
+      `SELECT p.id FROM ${MYSQL_PROCESSES} p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id
        WHERE p.user = $1 AND (${condition})`,
       [user],
     )
