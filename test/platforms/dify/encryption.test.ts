@@ -85,7 +85,8 @@ describe('encryptToken, read by PyCryptodome', () => {
     const [tampered] = await decryptAll([flipped.toString('base64')], privateKeyPem)
     expect(tampered?.error).toMatch(/MAC check failed/)
     const [foreign] = await decryptAll([token], newTestKey().privateKeyPem)
-    expect(foreign?.error).toMatch(/Incorrect decryption/)
+    // Which of the two depends on whose modulus is larger.
+    expect(foreign?.error).toMatch(/Incorrect decryption|Ciphertext too large/)
   })
 })
 

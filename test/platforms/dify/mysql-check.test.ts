@@ -153,6 +153,25 @@ describe('privileges on MySQL', () => {
     expect(await check({ user, password: 'pw' })).toMatchObject({ ok: true })
   })
 
+  it('that come by a role count where it is the user’s default', async () => {
+    const role = `tf_role_${randomBytes(5).toString('hex')}`
+    const user = await userWith([])
+    await db.query(`CREATE ROLE ${role}`)
+    try {
+      for (const grant of [...READ, 'SELECT, INSERT, UPDATE, DELETE ON tool_mcp_providers']) {
+        await db.query(`GRANT ${grant.replace(' ON ', ` ON ${db.connection.database}.`)} TO ${role}`)
+      }
+      await db.query(`GRANT ${role} TO '${user}'@'%'`)
+      expect((await check({ user, password: 'pw' })).error?.type).toBe('Forbidden')
+      await db.query(
+        `/*!80000 ALTER USER '${user}'@'%' DEFAULT ROLE ${role} */ /*M! SET DEFAULT ROLE ${role} FOR '${user}'@'%' */`,
+      )
+      expect(await check({ user, password: 'pw' })).toMatchObject({ ok: true, error: null })
+    } finally {
+      await db.query(`DROP ROLE ${role}`)
+    }
+  })
+
   it('that are missing for writing are a problem of every space, and nothing is opened', async () => {
     const workspace = await db.addWorkspace({ name: 'read only' })
     const platform = openPlatform(db, {
