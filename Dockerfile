@@ -3,9 +3,12 @@ FROM node:26-slim AS made
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
+# Of the packages what the roles run on.
+COPY scripts/runtime-packages.ts ./scripts/
+RUN node scripts/runtime-packages.ts /runtime
+# The Prisma clients, the console and the workflow bundle.
 COPY . .
-# The Prisma clients, the console, the workflow bundle, and of the packages what the roles run on.
-RUN npm run -s console:build && node scripts/bundle-workflows.ts && node scripts/runtime-packages.ts /runtime
+RUN npm run -s console:build && node scripts/bundle-workflows.ts
 # Compiling is a third of a start and more. The cache is good for these paths and this user only.
 RUN mkdir /compile-cache && chown node /compile-cache
 USER node

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ConfigError } from '../config.ts'
 import type { TemporalClient } from '../temporal/connection.ts'
 import { connectClient, proveConnection } from '../temporal/connection.ts'
 import { registerSearchAttributes } from '../temporal/search-attributes.ts'
@@ -25,7 +26,10 @@ const MAX_RETRY_MS = 10_000
 const ANSWER_MS = 2_000
 const ASKED_EVERY_MS = 3_000
 
-/** Reaches Temporal: the cluster of TEMPORAL_ADDRESS, or an embedded server of this process. Keeps trying until it answers. */
+/**
+ * Reaches Temporal: the cluster of TEMPORAL_ADDRESS, or an embedded server of this process. Keeps trying until it answers.
+ * Throws ConfigError when neither is to be had.
+ */
 export function startTemporalPart(
   foundation: Foundation,
   options: { embedded: boolean; onProgress: (line: string) => void },
@@ -36,6 +40,10 @@ export function startTemporalPart(
   let link: TemporalLink | null = null
   let detail: string | null = 'connecting to Temporal'
   let address = config.temporal.address
+  if (address === null && !options.embedded)
+    throw new ConfigError(
+      `Role ${config.role} needs TEMPORAL_ADDRESS: only role all brings a Temporal server of its own.`,
+    )
 
   const start = async (): Promise<TemporalLink> => {
     if (options.embedded) {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { ConfigError, readConfig } from '../../src/config.ts'
+import { runApi } from '../../src/roles/api.ts'
 import { openFoundation } from '../../src/roles/foundation.ts'
+import { runWorker } from '../../src/roles/worker.ts'
 import { mysqlTarget } from '../../src/store/client.ts'
 import { openStore } from '../../src/store/store.ts'
 import { makeDatabase } from '../store/test-store.ts'
@@ -14,6 +16,21 @@ test('an egress rule that cannot be read is a wrong setting, and leaves no store
   const opening = openFoundation({ ...config, ...database.options.config }, secrets, silentLogger, signal)
   await expect(opening).rejects.toThrow(ConfigError)
   await expect(opening).rejects.toThrow(/TOOLFERRY_EGRESS_DENY: “10\.0\.0\.0\/99”/)
+  await (await openStore(database.options)).close()
+  await database.remove()
+})
+
+test.each([
+  ['api', runApi],
+  ['worker', runWorker],
+] as const)('role %s is not left looking for a Temporal that nobody named, nor its store open', async (role, run) => {
+  const database = await makeDatabase('sqlite')
+  const { config } = readConfig(role, { TOOLFERRY_PUBLIC_URL: 'https://mcp.test' })
+  const secrets = { ...database.options.secrets, temporalApiKey: null }
+  const options = { signal: new AbortController().signal, onProgress: () => undefined }
+  const running = run({ ...config, ...database.options.config }, secrets, silentLogger, options)
+  await expect(running).rejects.toThrow(ConfigError)
+  await expect(running).rejects.toThrow(new RegExp(`Role ${role} needs TEMPORAL_ADDRESS`))
   await (await openStore(database.options)).close()
   await database.remove()
 })
