@@ -22,8 +22,6 @@ import { refuseHalfRestored } from './restoring.ts'
 import type { StoreOptions } from './store.ts'
 
 const PAGE_ROWS = 500
-/** A snapshot is read for as long as it takes. */
-const SNAPSHOT_TIMEOUT_MS = 12 * 3_600_000
 
 export type BackupSummary = { rows: number; sizeBytes: number }
 
@@ -81,16 +79,11 @@ async function fromSqlite(options: StoreOptions, source: string, path: string): 
   }
 }
 
-/** One transaction that sees the store as it was at its first reading, whatever others write. */
+/** As it was at the first reading, whatever others write. */
 async function fromMysql(options: StoreOptions, databaseUrl: string, path: string): Promise<BackupSummary> {
-  const { reader, close } = openMysqlClient(databaseUrl)
+  const { snapshot, close } = openMysqlClient(databaseUrl)
   try {
-    return await reader.$transaction((tx) => write(options, 'mysql', tx, path), {
-      // The types are SQLite's, which has one level only and no name for this.
-      ...({ isolationLevel: 'RepeatableRead' } as object),
-      maxWait: 30_000,
-      timeout: SNAPSHOT_TIMEOUT_MS,
-    })
+    return await snapshot((tx) => write(options, 'mysql', tx, path))
   } finally {
     await close()
   }

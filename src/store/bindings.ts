@@ -115,9 +115,7 @@ export async function getBinding(store: Store, id: string): Promise<BindingRecor
 }
 
 export async function getBindings(store: Store, ids: readonly string[]): Promise<BindingRecord[]> {
-  return (await readInChunks(ids, (chunk) => store.db.binding.findMany({ where: { id: { in: chunk } } }))).map(
-    toBinding,
-  )
+  return (await readInChunks(ids, (chunk) => store.db.findRows('Binding', { id: chunk }))).map(toBinding)
 }
 
 export type OpenedBinding = BindingRecord & {
@@ -127,7 +125,7 @@ export type OpenedBinding = BindingRecord & {
 
 /** By id, each with its own pass-through headers. */
 export async function openBindings(store: Store, ids: readonly string[]): Promise<Map<string, OpenedBinding>> {
-  const rows = await readInChunks(ids, (chunk) => store.findRows('Binding', { id: chunk }))
+  const rows = await readInChunks(ids, (chunk) => store.db.findRows('Binding', { id: chunk }))
   return new Map(rows.map((row) => [row.id, { ...toBinding(row), ownPassThrough: openBindingPassThrough(store, row) }]))
 }
 

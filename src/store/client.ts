@@ -5,15 +5,25 @@ import { PrismaLibSql } from '@prisma/adapter-libsql'
 import { PrismaMariaDb } from '@prisma/adapter-mariadb'
 import { ConfigError } from '../config.ts'
 import { surviveFailedConnects } from './failed-connects.ts'
-import { type FindRows, findRowsByPrisma, findRowsOnSqlite } from './find-rows.ts'
+import { type FindRows, findRowsByPrisma } from './find-rows.ts'
 import { PrismaClient as MysqlClient } from './generated/mysql/client.ts'
 import { type Prisma, PrismaClient as SqliteClient } from './generated/sqlite/client.ts'
 import { type LibSqlClient, openSqliteConnection } from './sqlite-client.ts'
+import { besideModels, transactionsOn } from './sqlite-transactions.ts'
+import { withOwn } from './with-own.ts'
 
 export type Engine = 'sqlite' | 'mysql'
 
+/** On SQLite these go straight to the connection. */
+export type Statements = {
+  /** For reading what a run reads again and again. */
+  findRows: FindRows
+  $queryRawUnsafe<T = unknown>(sql: string, ...values: unknown[]): Promise<T>
+  $executeRawUnsafe(sql: string, ...values: unknown[]): Promise<number>
+}
+
 /** What a write transaction can use. */
-export type Tx = Prisma.TransactionClient
+export type Tx = Omit<Prisma.TransactionClient, keyof Statements> & Statements
 
 type ReadMethod = 'findUnique' | 'findFirst' | 'findMany' | 'count' | 'aggregate' | 'groupBy'
 type Model = Uncapitalize<Prisma.ModelName>
@@ -21,17 +31,21 @@ type Model = Uncapitalize<Prisma.ModelName>
 /** What may be used outside a write transaction: reading. A `Tx` is also a `Db`. */
 export type Db = { [K in Model]: Pick<Tx[K], Extract<ReadMethod, keyof Tx[K]>> } & Pick<
   Tx,
-  '$queryRaw' | '$queryRawUnsafe'
+  '$queryRaw' | '$queryRawUnsafe' | 'findRows'
 >
+/** Commits what `work` did, or nothing of it. */
+export type Transact = <T>(work: (tx: Tx) => Promise<T>) => Promise<T>
+
+const SNAPSHOT_TIMEOUT_MS = 12 * 3_600_000
 
 /** Prisma's other formats print source code around a failed query. */
 const ERROR_FORMAT = 'minimal'
 
 export type OpenClient = {
   engine: Engine
-  reader: SqliteClient
-  writer: SqliteClient
-  findRows: FindRows
+  reader: Db
+  /** One write transaction. On SQLite only one at a time. */
+  transact: Transact
   /** Whether close() was called. */
   closed(): boolean
   close(): Promise<void>
@@ -48,31 +62,28 @@ export function sqlitePath(databaseUrl: string): string {
 /**
  * SQLite through libSQL: one connection that writes (its transactions take the write lock when they begin, so none fails
  * half-way) and one that only reads and, with WAL, never waits for the other. libSQL is synchronous inside, so a second
- * writing connection of this process would block the event loop that must let the first one finish.
+ * writing connection of this process would block the event loop that must let the first one finish. Prisma and statements of our
+ * own share them: what is written as SQL already goes past Prisma, which would take several times as long over it.
  */
 export function openSqliteClient(path: string): OpenClient {
-  const writer = new SqliteClient({
-    errorFormat: ERROR_FORMAT,
-    adapter: new OneConnection(path, [
-      'PRAGMA journal_mode = WAL',
-      // A commit is on the disk before a platform is written on the strength of it.
-      'PRAGMA synchronous = FULL',
-      'PRAGMA busy_timeout = 5000',
-    ]),
-  })
-  const reader = new SqliteClient({
-    errorFormat: ERROR_FORMAT,
-    adapter: new OneConnection(path, READ_ONLY),
-  })
-  const direct = openSqliteConnection(path, READ_ONLY)
+  const writing = openSqliteConnection(path, [
+    'PRAGMA journal_mode = WAL',
+    // A commit is on the disk before a platform is written on the strength of it.
+    'PRAGMA synchronous = FULL',
+    'PRAGMA busy_timeout = 5000',
+  ])
+  const reading = openSqliteConnection(path, READ_ONLY)
+  const clientOn = (connection: LibSqlClient) =>
+    new SqliteClient({ errorFormat: ERROR_FORMAT, adapter: new OneConnection(path, connection) })
+  const [writer, reader] = [clientOn(writing), clientOn(reading)]
   return {
     engine: 'sqlite',
-    reader,
-    writer,
-    findRows: findRowsOnSqlite(direct),
-    closed: () => direct.closed,
+    reader: besideModels(reading, reader),
+    transact: transactionsOn(writing, writer),
+    closed: () => writing.closed,
     async close() {
-      direct.close()
+      reading.close()
+      writing.close()
       await reader.$disconnect()
       await writer.$disconnect()
     },
@@ -87,7 +98,10 @@ const SESSION_SQL = `SET time_zone = '+00:00', SESSION wait_timeout = 60, SESSIO
   /*M!100300 , SESSION idle_transaction_timeout = 15 */`
 
 /** MySQL 8 or MariaDB: one pool for everything, READ COMMITTED (no gap locks), UTC. */
-export function openMysqlClient(databaseUrl: string): OpenClient {
+export function openMysqlClient(databaseUrl: string): OpenClient & {
+  /** For reading: sees the store as it was at its first reading, for as long as that takes. */
+  snapshot: Transact
+} {
   surviveFailedConnects()
   const target = mysqlTarget(databaseUrl)
   const client = new MysqlClient({
@@ -112,12 +126,21 @@ export function openMysqlClient(databaseUrl: string): OpenClient {
   // The one cast between the engines. Both clients come from one schema; SQLite's offers the smaller set of options, so
   // what compiles against its type exists on MySQL, too.
   const canonical = client as unknown as SqliteClient
+  const transaction =
+    (options: { maxWait: number; timeout: number }): Transact =>
+    (work) =>
+      canonical.$transaction((tx) => work(withOwn(tx, { findRows: findRowsByPrisma(tx) })), options)
   let closed = false
   return {
     engine: 'mysql',
-    reader: canonical,
-    writer: canonical,
-    findRows: findRowsByPrisma(canonical),
+    reader: withOwn(canonical, { findRows: findRowsByPrisma(canonical) }),
+    transact: transaction({ maxWait: 30_000, timeout: 60_000 }),
+    // The types are SQLite's, which has one level only and no name for this.
+    snapshot: transaction({
+      maxWait: 30_000,
+      timeout: SNAPSHOT_TIMEOUT_MS,
+      ...({ isolationLevel: 'RepeatableRead' } as object),
+    }),
     closed: () => closed,
     async close() {
       closed = true
@@ -174,16 +197,14 @@ export function mysqlTarget(databaseUrl: string): MysqlTarget {
 
 /** Prisma's adapter on a connection of ours. */
 class OneConnection extends PrismaLibSql {
-  readonly #path: string
-  readonly #pragmas: string[]
+  readonly #connection: LibSqlClient
 
-  constructor(path: string, pragmas: string[]) {
+  constructor(path: string, connection: LibSqlClient) {
     super({ url: pathToFileURL(path).href })
-    this.#path = path
-    this.#pragmas = pragmas
+    this.#connection = connection
   }
 
   override createClient(): LibSqlClient {
-    return openSqliteConnection(this.#path, this.#pragmas)
+    return this.#connection
   }
 }

@@ -50,7 +50,7 @@ export async function getDeployments(
   store: Store,
   bindingIds: readonly string[],
 ): Promise<Map<string, DeploymentRecord>> {
-  const rows = await readInChunks(bindingIds, (chunk) => store.findRows('Deployment', { bindingId: chunk }))
+  const rows = await readInChunks(bindingIds, (chunk) => store.db.findRows('Deployment', { bindingId: chunk }))
   return new Map(rows.map((row) => [row.bindingId, toDeployment(row)]))
 }
 
@@ -143,23 +143,11 @@ export type Seen = Pick<DeploymentRecord, 'bindingId' | 'updatedAt' | 'driftSinc
 export async function recordVerified(store: Store, seen: readonly Seen[], syncId: string | null): Promise<void> {
   const now = new Date()
   for (const chunk of chunksOf(seen)) {
-    await store.write(
-      (tx) =>
-        tx.deployment.updateMany({
-          where: { OR: chunk.map(asSeen) },
-          data: {
-            state: 'in_sync',
-            driftFields: null,
-            driftSince: null,
-            lastErrorType: null,
-            lastErrorMessage: null,
-            verifiedAt: now,
-            updatedAt: now,
-            ...(syncId === null ? {} : { lastSyncId: syncId }),
-          },
-        }),
-      { shared: true },
-    )
+    const alike = chunk.map(() => '(`bindingId` = ? AND `updatedAt` = ?)').join(' OR ')
+    const sql = `UPDATE \`Deployment\` SET \`state\` = 'in_sync', \`driftFields\` = NULL, \`driftSince\` = NULL, \`lastErrorType\` = NULL,
+      \`lastErrorMessage\` = NULL, \`verifiedAt\` = ?, \`updatedAt\` = ?, \`lastSyncId\` = COALESCE(?, \`lastSyncId\`) WHERE ${alike}`
+    const values = [now, now, syncId, ...chunk.flatMap(({ bindingId, updatedAt }) => [bindingId, updatedAt])]
+    await store.write((tx) => tx.$executeRawUnsafe(sql, ...values), { shared: true })
   }
 }
 

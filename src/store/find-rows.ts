@@ -1,10 +1,13 @@
+import type { ResultSet } from '@libsql/client'
 import type {
   Binding,
   Deployment,
   GatewayToken,
   McpInstance,
   Platform,
+  Revision,
   Space,
+  SpaceLease,
   Sync,
   SyncTarget,
   ToolSnapshot,
@@ -19,7 +22,9 @@ type Tables = {
   GatewayToken: GatewayToken
   McpInstance: McpInstance
   Platform: Platform
+  Revision: Revision
   Space: Space
+  SpaceLease: SpaceLease
   Sync: Sync
   SyncTarget: SyncTarget
   ToolSnapshot: ToolSnapshot
@@ -56,22 +61,21 @@ export function findRowsOnSqlite(connection: LibSqlClient): FindRows {
       conditions.push(isList(value) ? `${quoted(column)} IN (${places(values)})` : `${quoted(column)} = ?`)
     }
     const order = orderBy === undefined ? '' : ` ORDER BY ${quoted(orderBy)}`
-    const {
-      rows,
-      columns: names,
-      columnTypes,
-    } = await connection.execute({
-      sql: `SELECT ${columns?.map(quoted).join(', ') ?? '*'} FROM ${quoted(table)} WHERE ${conditions.join(' AND ')}${order}`,
-      args,
-    })
-    return rows.map((row) => {
-      const made: Record<string, unknown> = {}
-      for (const [index, name] of names.entries()) made[name] = read(columnTypes[index], row[index])
-      return made
-    })
+    const selected = columns?.map(quoted).join(', ') ?? '*'
+    const sql = `SELECT ${selected} FROM ${quoted(table)} WHERE ${conditions.join(' AND ')}${order}`
+    return rowsOf(await connection.execute({ sql, args }))
   }
   // What a table's columns are called and hold is as the schema says, from which both the tables and the types were made.
   return find as unknown as FindRows
+}
+
+/** What a statement on SQLite answered, as Prisma would have read it. */
+export function rowsOf({ rows, columns, columnTypes }: ResultSet): Record<string, unknown>[] {
+  return rows.map((row) => {
+    const made: Record<string, unknown> = {}
+    for (const [index, name] of columns.entries()) made[name] = read(columnTypes[index], row[index])
+    return made
+  })
 }
 
 /** Wherever Prisma is to read: its own findMany. */

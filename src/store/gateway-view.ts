@@ -79,8 +79,8 @@ export function createGatewayView(store: Store, { pageRows = PAGE_ROWS }: { page
   const instanceAt = async (id: string, ownRevision: number, atRevision: number) => {
     const known = kept.get(id)
     if (known?.revision === ownRevision) return known
-    const row = await store.db.mcpInstance.findUnique({ where: { id } })
-    if (row === null) return null
+    const [row] = await store.db.findRows('McpInstance', { id })
+    if (row === undefined) return null
     const inherited = inheritedFrom(store, row)
     const read = { revision: row.revision, shown: toInstance(store, atRevision, row, inherited.headers), inherited }
     // A newer one than was asked for claims to be older than it is, so that the next reading replaces it.

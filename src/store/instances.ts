@@ -119,8 +119,8 @@ export async function createInstances(store: Store, inputs: readonly NewInstance
 }
 
 export async function getInstance(store: Store, id: string): Promise<InstanceRecord | null> {
-  const row = await store.db.mcpInstance.findUnique({ where: { id } })
-  return row === null || row.status === 'deleted' ? null : toRecord(store, row)
+  const [row] = await store.db.findRows('McpInstance', { id })
+  return row === undefined || row.status === 'deleted' ? null : toRecord(store, row)
 }
 
 export async function getInstances(store: Store, ids: readonly string[]): Promise<InstanceRecord[]> {
@@ -250,11 +250,11 @@ export async function openInstances(store: Store, ids: readonly string[]): Promi
   const cache = seenRows.get(store) ?? new Map<string, McpInstance>()
   seenRows.set(store, cache)
   const known = await readInChunks(ids, (chunk) =>
-    store.findRows('McpInstance', { id: chunk }, { columns: ['id', 'revision', 'status'] }),
+    store.db.findRows('McpInstance', { id: chunk }, { columns: ['id', 'revision', 'status'] }),
   )
   const present = known.filter(({ status }) => status !== 'deleted')
   const changed = present.filter(({ id, revision }) => cache.get(id)?.revision !== revision).map(({ id }) => id)
-  const rows = await readInChunks(changed, (chunk) => store.db.mcpInstance.findMany({ where: { id: { in: chunk } } }))
+  const rows = await readInChunks(changed, (chunk) => store.db.findRows('McpInstance', { id: chunk }))
   for (const row of rows) cache.set(row.id, row)
   const opened = new Map<string, OpenedInstance>()
   for (const { id } of present) {
@@ -319,10 +319,8 @@ export async function getToolSnapshot(
   instanceId: string,
   headerDigest: string,
 ): Promise<ToolSnapshotRecord | null> {
-  const row = await store.db.toolSnapshot.findUnique({
-    where: { instanceId_headerDigest: { instanceId, headerDigest } },
-  })
-  return row === null ? null : toSnapshot(row)
+  const [row] = await store.db.findRows('ToolSnapshot', { instanceId, headerDigest })
+  return row === undefined ? null : toSnapshot(row)
 }
 
 export async function latestToolSnapshot(store: Store, instanceId: string): Promise<ToolSnapshotRecord | null> {

@@ -1,6 +1,6 @@
 import type { Db } from './client.ts'
+import { insertRowsIn } from './insert-rows.ts'
 import type { Store } from './store.ts'
-import { places } from './update-each.ts'
 
 /** One writer a space: a lease with an epoch that only grows, so a holder that woke too late can be told apart. */
 
@@ -15,19 +15,19 @@ export async function acquireLease(
   const until = new Date(now.getTime() + ttlMs)
   return store.write(
     async (tx) => {
-      const row = await tx.spaceLease.findUnique({ where: { spaceId } })
-      if (row === null) {
-        await tx.spaceLease.create({ data: { spaceId, holder, epoch: 1, until } })
+      const [row] = await tx.findRows('SpaceLease', { spaceId })
+      if (row === undefined) {
+        await insertRowsIn(tx, 'SpaceLease', [{ spaceId, holder, epoch: 1, until }])
         return 1
       }
       if (row.until > now && row.holder !== holder) return null
       const epoch = row.epoch + 1
       // The epoch in the condition: of two that steal at once, one wins.
-      const taken = await tx.spaceLease.updateMany({
-        where: { spaceId, epoch: row.epoch },
-        data: { holder, epoch, until },
-      })
-      return taken.count === 1 ? epoch : null
+      const taken = await tx.$executeRawUnsafe(
+        'UPDATE `SpaceLease` SET `holder` = ?, `epoch` = ?, `until` = ? WHERE `spaceId` = ? AND `epoch` = ?',
+        ...[holder, epoch, until, spaceId, row.epoch],
+      )
+      return taken === 1 ? epoch : null
     },
     { retryUnique: true, shared: true },
   )
@@ -42,20 +42,22 @@ export async function renewLease(
   ttlMs: number,
   now: Date = new Date(),
 ): Promise<boolean> {
-  const until = new Date(now.getTime() + ttlMs)
-  const renewed = await store.write(
-    (tx) => tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until } }),
-    { shared: true },
-  )
-  return renewed.count === 1
+  return await setUntil(store, { spaceId, holder, epoch }, new Date(now.getTime() + ttlMs))
 }
 
 /** Lets the next holder in at once. The row stays, since its epoch must not start again. */
 export async function releaseLease(store: Store, spaceId: string, holder: string, epoch: number): Promise<void> {
-  await store.write(
-    (tx) => tx.spaceLease.updateMany({ where: { spaceId, holder, epoch }, data: { until: new Date(0) } }),
-    { shared: true },
-  )
+  await setUntil(store, { spaceId, holder, epoch }, new Date(0))
+}
+
+async function setUntil(
+  store: Store,
+  { spaceId, holder, epoch }: { spaceId: string; holder: string; epoch: number },
+  until: Date,
+): Promise<boolean> {
+  const sql = 'UPDATE `SpaceLease` SET `until` = ? WHERE `spaceId` = ? AND `holder` = ? AND `epoch` = ?'
+  const changed = await store.write((tx) => tx.$executeRawUnsafe(sql, until, spaceId, holder, epoch), { shared: true })
+  return changed === 1
 }
 
 /** Whether this epoch is still the current one and its lease has not run out. */
@@ -65,8 +67,7 @@ export async function checkLease(
   epoch: number,
   now: Date = new Date(),
 ): Promise<boolean> {
-  const row = await store.db.spaceLease.findUnique({ where: { spaceId } })
-  return row !== null && row.epoch === epoch && row.until > now
+  return (await lostLeases(store.db, [{ spaceId, epoch }], now)).size === 0
 }
 
 type Asking = { spaceId: string; epoch: number; answer: (held: boolean) => void; failed: (error: unknown) => void }
@@ -101,12 +102,8 @@ export async function lostLeases(
   now: Date = new Date(),
 ): Promise<Set<string>> {
   const spaceIds = [...new Set(held.map(({ spaceId }) => spaceId))]
-  // By hand: it is asked before every write to a platform.
-  const rows = await db.$queryRawUnsafe<{ spaceId: string; epoch: number; until: Date }[]>(
-    `SELECT \`spaceId\`, \`epoch\`, \`until\` FROM \`SpaceLease\` WHERE \`spaceId\` IN (${places(spaceIds)})`,
-    ...spaceIds,
-  )
-  const epochs = new Map(rows.flatMap(({ spaceId, epoch, until }) => (until > now ? [[spaceId, Number(epoch)]] : [])))
+  const rows = await db.findRows('SpaceLease', { spaceId: spaceIds }, { columns: ['spaceId', 'epoch', 'until'] })
+  const epochs = new Map(rows.flatMap(({ spaceId, epoch, until }) => (until > now ? [[spaceId, epoch]] : [])))
   return new Set(held.filter(({ spaceId, epoch }) => epochs.get(spaceId) !== epoch).map(({ spaceId }) => spaceId))
 }
 

@@ -110,7 +110,7 @@ export async function createPlatform(store: Store, input: NewPlatform): Promise<
 }
 
 export async function getPlatform(store: Store, id: string): Promise<PlatformRecord | null> {
-  const [row] = await store.findRows('Platform', { id })
+  const [row] = await store.db.findRows('Platform', { id })
   return row === undefined ? null : toRecord(row)
 }
 
@@ -250,7 +250,7 @@ export async function openCredential(
   store: Store,
   id: string,
 ): Promise<{ credential: Credential; version: number } | null> {
-  const [row] = await store.findRows('Platform', { id }, { columns: ['sealedCredential', 'credentialVersion'] })
+  const [row] = await store.db.findRows('Platform', { id }, { columns: ['sealedCredential', 'credentialVersion'] })
   if (row === undefined || row.sealedCredential === null) return null
   const text = store.sealer.open({ table: TABLE, column: COLUMN, rowId: id }, row.sealedCredential)
   return { credential: parseJson<Credential>(text), version: row.credentialVersion }

@@ -17,7 +17,7 @@ const revisionOf = new WeakMap<Tx, number>()
 export async function bumpRevision(store: Pick<Store, 'emit'>, tx: Tx): Promise<number> {
   const own = revisionOf.get(tx)
   if (own !== undefined) return own
-  await tx.revision.updateMany({ where: { id: REVISION_ROW }, data: { value: { increment: 1 } } })
+  await tx.$executeRawUnsafe('UPDATE `Revision` SET `value` = `value` + 1 WHERE `id` = ?', REVISION_ROW)
   const revision = await currentRevision(tx)
   revisionOf.set(tx, revision)
   afterCommit(tx, () => store.emit.revision(revision))
@@ -25,7 +25,7 @@ export async function bumpRevision(store: Pick<Store, 'emit'>, tx: Tx): Promise<
 }
 
 export async function currentRevision(db: Db): Promise<number> {
-  const row = await db.revision.findUnique({ where: { id: REVISION_ROW } })
-  if (row === null) throw new Error('the Revision row is missing: the database was not made by our migrations')
+  const [row] = await db.findRows('Revision', { id: REVISION_ROW })
+  if (row === undefined) throw new Error('the Revision row is missing: the database was not made by our migrations')
   return row.value
 }

@@ -49,10 +49,8 @@ export async function listTargetsOfInstance(
   syncId: string,
   instanceId: string,
 ): Promise<(NewTarget & { id: string })[]> {
-  return store.db.syncTarget.findMany({
-    where: { syncId, instanceId, removes: false },
-    select: { id: true, spaceId: true, instanceId: true, bindingId: true },
-  })
+  const columns = ['id', 'spaceId', 'instanceId', 'bindingId'] as const
+  return await store.db.findRows('SyncTarget', { syncId, instanceId, removes: false }, { columns })
 }
 
 const NOT_READ_BACK = 'It was written, but the run ended before it was read back.'

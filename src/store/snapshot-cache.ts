@@ -21,7 +21,7 @@ export async function getToolSnapshots(
   const rows = await readInChunks(
     keys.map((key) => key.instanceId),
     (chunk) =>
-      store.findRows('ToolSnapshot', { instanceId: chunk, headerDigest: digests }, { columns: SNAPSHOT_FACTS }),
+      store.db.findRows('ToolSnapshot', { instanceId: chunk, headerDigest: digests }, { columns: SNAPSHOT_FACTS }),
   )
   const cache = kept.get(store) ?? new Map<string, ToolSnapshotRecord>()
   kept.set(store, cache)

@@ -98,7 +98,7 @@ export async function upsertSpaces(
 }
 
 export async function getSpace(store: Store, id: string): Promise<SpaceRecord | null> {
-  const [row] = await store.findRows('Space', { id })
+  const [row] = await store.db.findRows('Space', { id })
   return row ?? null
 }
 

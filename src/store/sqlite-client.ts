@@ -73,30 +73,38 @@ export function openSqliteConnection(path: string, pragmas: readonly string[] = 
     }
   }
   const executeMultiple = async (sql: string) => void database.exec(sql)
+  const inside = (commit: () => unknown, rollback: () => unknown): LibSqlTransaction => {
+    let open = true
+    const end = async (how: () => unknown) => {
+      if (!open) return
+      open = false
+      await how()
+    }
+    return {
+      execute,
+      executeMultiple,
+      batch: async (statements) => statements.map((statement) => run(statement)),
+      commit: () => end(commit),
+      rollback: () => end(rollback),
+      close: () => void end(rollback),
+      get closed() {
+        return !open
+      },
+    }
+  }
 
   return {
     execute,
     executeMultiple,
-    transaction: async (): Promise<LibSqlTransaction> => {
+    transaction: async () => {
+      // Prisma wants one for some of what it does in a transaction of ours.
+      if (database.inTransaction) {
+        run('SAVEPOINT inner_one')
+        const goBack = () => [run('ROLLBACK TO inner_one'), run('RELEASE inner_one')]
+        return inside(() => run('RELEASE inner_one'), goBack)
+      }
       run('BEGIN IMMEDIATE')
-      let open = true
-      const end = async (how: () => unknown) => {
-        if (!open) return
-        open = false
-        await how()
-      }
-      const rollback = () => end(() => run('ROLLBACK'))
-      return {
-        execute,
-        executeMultiple,
-        batch: async (statements) => statements.map((statement) => run(statement)),
-        commit: () => end(commit),
-        rollback,
-        close: () => void rollback(),
-        get closed() {
-          return !open
-        },
-      }
+      return inside(commit, () => run('ROLLBACK'))
     },
     batch: unused,
     migrate: unused,
@@ -104,7 +112,7 @@ export function openSqliteConnection(path: string, pragmas: readonly string[] = 
     reconnect: unused,
     close: () => {
       prepared.clear()
-      database.close()
+      if (database.open) database.close()
     },
     get closed() {
       return !database.open

@@ -10,7 +10,6 @@ import { mintToken } from '../domain/token.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { ensureAdminKey } from './api-keys.ts'
 import { type Db, type Engine, type OpenClient, openMysqlClient, openSqliteClient, sqlitePath } from './client.ts'
-import type { FindRows } from './find-rows.ts'
 import { logKeyFile, openPepper, openSealer } from './keys.ts'
 import { migrateMysql, migrateSqlite } from './migrate.ts'
 import { lockSqliteFile } from './process-lock.ts'
@@ -24,8 +23,6 @@ export type Store = {
   engine: Engine
   /** For reading. */
   db: Db
-  /** For reading what a run reads again and again. */
-  findRows: FindRows
   /**
    * A short write transaction; no network inside, no effect outside it. Run again after a deadlock. `retryUnique` also
    * runs it again after a unique violation, for "insert what is missing".
@@ -74,7 +71,6 @@ export async function openStore({ config, secrets, logger }: StoreOptions): Prom
     const store: Store = {
       engine: client.engine,
       ...base,
-      findRows: client.findRows,
       sealer,
       logger,
       tokenHash: (secret) => createHmac('sha256', tokenKey).update(secret).digest('hex'),

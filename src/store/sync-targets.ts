@@ -104,7 +104,7 @@ export async function createTargets(store: Store, syncId: string, targets: reado
 }
 
 export async function listTargetsForSpace(store: Store, syncId: string, spaceId: string): Promise<TargetRecord[]> {
-  return (await store.findRows('SyncTarget', { syncId, spaceId }, { orderBy: 'id' })).map(toTarget)
+  return (await store.db.findRows('SyncTarget', { syncId, spaceId }, { orderBy: 'id' })).map(toTarget)
 }
 
 export async function getTarget(store: Store, id: string): Promise<TargetRecord | null> {
@@ -326,7 +326,7 @@ export async function countTargets(
   const counts = emptyCounts()
   const { spaceId } = filter
   if (spaceId !== undefined) {
-    const rows = await store.findRows('SyncTarget', { syncId, spaceId }, { columns: ['state'] })
+    const rows = await store.db.findRows('SyncTarget', { syncId, spaceId }, { columns: ['state'] })
     for (const { state } of rows) counts[toState(state)] += 1
     return { ...counts, total: rows.length }
   }

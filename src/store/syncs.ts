@@ -20,6 +20,7 @@ import { applySpaceDefaults, EVERY_SPACE, type SpaceDefault, spaceDefaults } fro
 import type { Store } from './store.ts'
 import { setCustomTokenIn } from './tokens.ts'
 import { isUniqueViolation } from './transaction.ts'
+import { places } from './update-each.ts'
 
 export type SyncAction = 'sync' | 'remove'
 export type WritePolicy = 'upsert-only' | 'create-only' | 'mirror'
@@ -130,7 +131,7 @@ export async function createSync(
 }
 
 export async function getSync(store: Store, id: string): Promise<SyncRecord | null> {
-  const [row] = await store.findRows('Sync', { id })
+  const [row] = await store.db.findRows('Sync', { id })
   return row === undefined ? null : toSync(row)
 }
 
@@ -240,11 +241,13 @@ export async function enterPhase(
   seen: Pick<SyncRecord, 'id' | 'phase'>,
   phase: SyncPhase,
 ): Promise<void> {
-  if (seen.phase !== phase) await updateSync(store, seen.id, { phase })
+  if (seen.phase === phase) return
+  const sql = `UPDATE \`Sync\` SET \`phase\` = ? WHERE \`id\` = ? AND \`state\` IN (${places(OPEN.in)})`
+  await store.write((tx) => tx.$executeRawUnsafe(sql, phase, seen.id, ...OPEN.in), { shared: true })
 }
 
 export async function isPauseRequested(store: Store, id: string): Promise<boolean> {
-  const [row] = await store.findRows('Sync', { id }, { columns: ['pauseRequested'] })
+  const [row] = await store.db.findRows('Sync', { id }, { columns: ['pauseRequested'] })
   return row?.pauseRequested === true
 }
 

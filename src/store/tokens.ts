@@ -10,6 +10,7 @@ import type { Headers } from './instances.ts'
 import { bumpRevision } from './revision.ts'
 import type { Store } from './store.ts'
 import { isUniqueViolation } from './transaction.ts'
+import { places } from './update-each.ts'
 
 /** Gateway tokens of bindings. Those of manual clients are in manual-tokens.ts. */
 
@@ -73,10 +74,7 @@ export async function mintTokensFor(store: Store, bindingIds: readonly string[])
         const kept = [...active.values()].map((row) => ({ ...toToken(row), secret: openTokenRow(store, row) }))
         const lacking = chunk.filter((id) => !active.has(id))
         if (lacking.length === 0) return kept
-        const bindings = await tx.binding.findMany({
-          where: { id: { in: lacking } },
-          select: { id: true, instanceId: true },
-        })
+        const bindings = await tx.findRows('Binding', { id: lacking }, { columns: ['id', 'instanceId'] })
         if (bindings.length < new Set(lacking).size) throw new NotFoundError('The binding')
         const made = bindings.map((binding) => {
           const secret = mintToken('tfg')
@@ -167,10 +165,7 @@ export async function activeTokens(
 
 /** As activeTokens, with the values in the clear. */
 export async function openActiveTokens(store: Store, bindingIds: readonly string[]): Promise<Map<string, OpenedToken>> {
-  const found = await readInChunks(bindingIds, (bindingId) =>
-    store.findRows('GatewayToken', { bindingId, state: 'active' }, { orderBy: 'id' }),
-  )
-  const rows = byBinding(found)
+  const rows = await activeRows(store.db, bindingIds)
   return new Map([...rows].map(([id, row]) => [id, { ...toToken(row), secret: openTokenRow(store, row) }]))
 }
 
@@ -193,9 +188,8 @@ export async function markTokensProven(
   at: Date = new Date(),
 ): Promise<void> {
   for (const chunk of chunksOf(tokenIds)) {
-    await store.write((tx) => tx.gatewayToken.updateMany({ where: { id: { in: chunk } }, data: { provenAt: at } }), {
-      shared: true,
-    })
+    const sql = `UPDATE \`GatewayToken\` SET \`provenAt\` = ? WHERE \`id\` IN (${places(chunk)})`
+    await store.write((tx) => tx.$executeRawUnsafe(sql, at, ...chunk), { shared: true })
   }
 }
 
@@ -314,8 +308,8 @@ export async function retireActiveIn(
 
 /** The binding's active token as its row, by binding id. */
 export async function activeRows(db: Db, bindingIds: readonly string[]): Promise<Map<string, GatewayToken>> {
-  const rows = await readInChunks(bindingIds, (chunk) =>
-    db.gatewayToken.findMany({ where: { bindingId: { in: chunk }, state: 'active' }, orderBy: { id: 'asc' } }),
+  const rows = await readInChunks(bindingIds, (bindingId) =>
+    db.findRows('GatewayToken', { bindingId, state: 'active' }, { orderBy: 'id' }),
   )
   return byBinding(rows)
 }

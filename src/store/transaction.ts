@@ -16,6 +16,9 @@ export type Write = <T>(work: (tx: Tx) => Promise<T>, options?: WriteOptions) =>
 
 const MAX_ATTEMPTS = 8
 
+/** SQLITE_CONSTRAINT_UNIQUE and SQLITE_CONSTRAINT_PRIMARYKEY (sqlite.org/rescode.html). */
+const SQLITE_UNIQUE: readonly unknown[] = [2067, 1555]
+
 const callbacks = new WeakMap<Tx, (() => void)[]>()
 const inside = new AsyncLocalStorage<true>()
 
@@ -49,9 +52,6 @@ type Waiting = {
  * afterCommit). A write inside a write is refused, since it would wait for itself.
  */
 export function createWrite(client: OpenClient, onError: (error: unknown) => void): Write {
-  const transaction = <T>(work: (tx: Tx) => Promise<T>): Promise<T> =>
-    client.writer.$transaction(work, { maxWait: 30_000, timeout: 60_000 })
-
   const run = async <T>(tx: Tx, work: (tx: Tx) => Promise<T>): Promise<{ result: T; after: Callbacks }> => {
     const after: Callbacks = []
     callbacks.set(tx, after)
@@ -72,7 +72,7 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
   async function attempts<T>(work: (tx: Tx) => Promise<T>, options: WriteOptions): Promise<T> {
     for (let count = 1; ; count++) {
       try {
-        const { result, after } = await transaction((tx) => run(tx, work))
+        const { result, after } = await client.transact((tx) => run(tx, work))
         tell(after)
         return result
       } catch (error) {
@@ -100,7 +100,7 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
   async function together(first: Waiting): Promise<void> {
     const group = [first]
     try {
-      await transaction(async (tx) => {
+      await client.transact(async (tx) => {
         const until = performance.now() + GROUP_MS
         for (let next: Waiting | undefined = first; next !== undefined; ) {
           await next.join(tx)
@@ -156,10 +156,11 @@ function withoutValues(error: unknown): unknown {
   return new Error(`A query does not fit the schema. ${error.message.trimEnd().split('\n').at(-1) ?? ''}`)
 }
 
-/** Prisma's P2002, or what the driver says of a statement of our own (P2010). */
+/** Prisma's P2002, or what the driver says of a statement of our own: through Prisma (P2010), or itself. */
 export function isUniqueViolation(error: unknown): boolean {
   const code = codeOf(error)
-  return code === 'P2002' || (code === 'P2010' && kindOf(error) === 'UniqueConstraintViolation')
+  if (code === 'P2002' || SQLITE_UNIQUE.includes(memberOf(error, 'rawCode'))) return true
+  return code === 'P2010' && kindOf(error) === 'UniqueConstraintViolation'
 }
 
 /** Prisma's P2025: the row that was to be changed is not there. */

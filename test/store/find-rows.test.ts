@@ -39,7 +39,8 @@ describe.each(ENGINES)('rows found on %s', (engine) => {
   afterAll(() => test.close())
 
   it('are those that Prisma reads: texts, numbers, times, booleans, nulls', async () => {
-    const { db, findRows } = test.store
+    const { db } = test.store
+    const { findRows } = db
     const { platform, spaces, instances, bindings } = world
     const [id, ids] = [platform.id, { in: bindings.map((binding) => binding.id) }]
     const instanceIds = instances.map((instance) => instance.id)
@@ -82,13 +83,13 @@ describe.each(ENGINES)('rows found on %s', (engine) => {
   })
 
   it('have the columns asked for only, and there are none of an empty list', async () => {
-    const [row] = await test.store.findRows(
+    const [row] = await test.store.db.findRows(
       'Platform',
       { id: world.platform.id },
       { columns: ['id', 'credentialExpiresAt'] },
     )
     expect(row).toEqual({ id: world.platform.id, credentialExpiresAt: new Date('2033-03-03T03:03:03.333Z') })
-    expect(await test.store.findRows('Binding', { id: [] })).toEqual([])
-    expect(await test.store.findRows('Binding', { id: ['nobody'] })).toEqual([])
+    expect(await test.store.db.findRows('Binding', { id: [] })).toEqual([])
+    expect(await test.store.db.findRows('Binding', { id: ['nobody'] })).toEqual([])
   })
 })

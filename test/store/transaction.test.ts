@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../src/domain/ids.ts'
 import type { OpenClient } from '../../src/store/client.ts'
+import { insertRowsIn } from '../../src/store/insert-rows.ts'
 import { bumpRevision, currentRevision } from '../../src/store/revision.ts'
 import { getSetting, putSettingIfAbsent, setSetting } from '../../src/store/settings.ts'
 import type { Tx } from '../../src/store/store.ts'
@@ -190,6 +191,37 @@ describe.each(ENGINES)('writes on %s', (engine) => {
     expect(isUniqueViolation(error)).toBe(true)
   })
 
+  it('a unique violation of a statement of our own is, too, and only that', async () => {
+    const name = newId()
+    const insert = (row: Record<string, string | Date | null>) =>
+      test.store.write((tx) => insertRowsIn(tx, 'Setting', [row]))
+    const failure = (row: Record<string, string | Date | null>) => insert(row).catch((thrown: unknown) => thrown)
+    await insert({ name, value: 'x', updatedAt: new Date() })
+    expect(isUniqueViolation(await failure({ name, value: 'y', updatedAt: new Date() }))).toBe(true)
+    const other = await failure({ name: newId(), value: null, updatedAt: new Date() })
+    expect(other).toBeInstanceOf(Error)
+    expect(isUniqueViolation(other)).toBe(false)
+  })
+
+  it('what a statement of our own writes is what Prisma reads and finds, and the other way round', async () => {
+    const [ours, theirs, updatedAt] = [newId(), newId(), new Date('2031-02-03T04:05:06.078Z')]
+    const seen = await test.store.write(async (tx) => {
+      await insertRowsIn(tx, 'Setting', [{ name: ours, value: 'x', updatedAt }])
+      await tx.setting.create({ data: { name: theirs, value: 'x', updatedAt } })
+      return {
+        byPrisma: await tx.setting.findMany({ where: { updatedAt } }),
+        byStatement: await tx.$queryRawUnsafe<{ name: string; updatedAt: Date }[]>(
+          'SELECT `name`, `value`, `updatedAt` FROM `Setting` WHERE `updatedAt` = ?',
+          updatedAt,
+        ),
+      }
+    })
+    const byName = (one: { name: string }, other: { name: string }) => one.name.localeCompare(other.name)
+    const both = [ours, theirs].map((name) => ({ name, value: 'x', updatedAt })).sort(byName)
+    expect(seen.byPrisma.toSorted(byName)).toEqual(both)
+    expect(seen.byStatement.toSorted(byName)).toEqual(both)
+  })
+
   it('times are stored in UTC with their milliseconds', async () => {
     const instance = await makeInstance(test.store)
     const rows = await test.store.db.$queryRawUnsafe<{ text: string }[]>(
@@ -232,17 +264,30 @@ it('those that wait together for a transaction that cannot begin are each tried 
   const client = {
     engine: 'sqlite',
     closed: () => false,
-    writer: {
-      $transaction: async (work: (tx: object) => Promise<unknown>) => {
-        begun += 1
-        if (begun === 1) throw refused
-        return await work(tx)
-      },
+    transact: async (work: (tx: object) => Promise<unknown>) => {
+      begun += 1
+      if (begun === 1) throw refused
+      return await work(tx)
     },
   } as unknown as OpenClient
   const write = createWrite(client, () => undefined)
   const some = [1, 2, 3].map((number) => write(async () => number, { shared: true }))
   expect(await Promise.all(some)).toEqual([1, 2, 3])
+})
+
+it('on SQLite nothing of a transaction can be used once it has ended', async () => {
+  const test = await openTestStore('sqlite')
+  try {
+    let late: Tx | null = null
+    await test.store.write(async (tx) => {
+      late = tx
+    })
+    const use = (how: (tx: Tx) => unknown) => () => how(late as unknown as Tx)
+    expect(use((tx) => tx.setting)).toThrow(/has ended/)
+    expect(use((tx) => tx.$executeRawUnsafe('DELETE FROM Setting'))).toThrow(/has ended/)
+  } finally {
+    await test.close()
+  }
 })
 
 it('on SQLite nothing can be written outside of write()', async () => {
