@@ -113,7 +113,11 @@ const environment = z.object({
   TOOLFERRY_PUBLIC_URL: origin.optional(),
   TOOLFERRY_GATEWAY_URL: origin.optional(),
   TOOLFERRY_MASTER_KEY: z.string().optional(),
-  TOOLFERRY_RETIRED_MASTER_KEYS: list.default([]),
+  // In a file they may stand one a line.
+  TOOLFERRY_RETIRED_MASTER_KEYS: z
+    .string()
+    .transform((text) => text.split(/[\s,]+/).filter((key) => key !== ''))
+    .default([]),
   // It comes back in a header, and what cannot stand there as it is would keep its admin out.
   TOOLFERRY_ADMIN_KEY: z
     .string()
@@ -256,13 +260,18 @@ function readSecret(variable: string, file: string): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (error) {
-    throw new ConfigError(`${variable}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'}).`)
+    // Who gave the secret itself is not to read it in a log.
+    const named = /^[./]/.test(file) ? file : 'the file of that name'
+    throw new ConfigError(`${variable}: ${named} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'}).`)
   }
 }
 
 function decodeMasterKey(variable: string, text: string): Buffer {
   const key = Buffer.from(text, 'base64')
-  if (key.length !== 32) throw new ConfigError(`${variable} must be 32 bytes in base64 (openssl rand -base64 32).`)
+  const given = text.replace(/=+$/, '').replaceAll('-', '+').replaceAll('_', '/')
+  // What is not base64 would be left out, and with it all that follows an equals sign.
+  if (key.length !== 32 || key.toString('base64').replace(/=+$/, '') !== given)
+    throw new ConfigError(`${variable} must be 32 bytes in base64 (openssl rand -base64 32).`)
   return key
 }
 

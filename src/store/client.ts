@@ -66,12 +66,13 @@ export function sqlitePath(databaseUrl: string): string {
  * own share them: what is written as SQL already goes past Prisma, which would take several times as long over it.
  */
 export function openSqliteClient(path: string): OpenClient {
-  const writing = openSqliteConnection(path, [
+  const pragmas = [
     'PRAGMA journal_mode = WAL',
     // A commit is on the disk before a platform is written on the strength of it.
     'PRAGMA synchronous = FULL',
     'PRAGMA busy_timeout = 5000',
-  ])
+  ]
+  const writing = openSqliteConnection(path, pragmas, { transactionsOnly: true })
   const reading = openSqliteConnection(path, READ_ONLY)
   const clientOn = (connection: LibSqlClient) =>
     new SqliteClient({ errorFormat: ERROR_FORMAT, adapter: new OneConnection(path, connection) })

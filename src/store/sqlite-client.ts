@@ -18,7 +18,12 @@ const LONGEST_KEPT_CHARACTERS = 20_000
  * anew and builds every row twice, and whose transactions go to a connection of their own. Here they stay on this one, with its
  * pragmas, and are immediate; the adapter keeps everything else off it while a transaction is open.
  */
-export function openSqliteConnection(path: string, pragmas: readonly string[] = []): LibSqlClient {
+export function openSqliteConnection(
+  path: string,
+  pragmas: readonly string[] = [],
+  /** Refuses what is not in a transaction, since nobody awaits and nothing takes back what comes behind the end of one. */
+  { transactionsOnly = false } = {},
+): LibSqlClient {
   const database = new Database(path)
   for (const pragma of pragmas) database.exec(pragma)
   const prepared = new Map<string, Prepared>()
@@ -61,15 +66,42 @@ export function openSqliteConnection(path: string, pragmas: readonly string[] = 
       throw error instanceof Database.SqliteError ? asLibsqlError(error) : error
     }
   }
-  const execute = async (given: InStatement) => run(given)
+  const execute = async (given: InStatement) => {
+    if (transactionsOnly && database.open && !database.inTransaction) {
+      throw new Error('Written outside of a transaction: what belongs to one is awaited in it.')
+    }
+    return run(given)
+  }
+  /**
+   * What begins and ends transactions. Not kept prepared: a statement that found the database busy has not ended for SQLite until it is
+   * let go of, and no transaction could be committed meanwhile.
+   */
+  const control = (sql: string) => {
+    // Asked about a closed database, libSQL ends the process.
+    if (!database.open) throw new Error('The store was closed before this was written.')
+    try {
+      database.exec(sql)
+    } catch (error) {
+      throw error instanceof Database.SqliteError ? asLibsqlError(error) : error
+    }
+  }
+  const rollback = (sql = 'ROLLBACK') => {
+    // On a full disk SQLite has done so by itself.
+    if (database.open && database.inTransaction) control(sql)
+  }
+  let committing = false
   /** Off this thread: what waits for the disk must not hold up everything else that the process does. */
   const commit = async () => {
+    if (!database.open) throw new Error('The store was closed before this was written.')
+    committing = true
     try {
       await AsyncDatabase.prototype.exec.call(database, 'COMMIT')
     } catch (error) {
       // A commit that failed leaves the transaction open, and the next one could not begin.
-      if (database.inTransaction) run('ROLLBACK')
+      rollback()
       throw error instanceof Database.SqliteError ? asLibsqlError(error) : error
+    } finally {
+      committing = false
     }
   }
   const executeMultiple = async (sql: string) => void database.exec(sql)
@@ -98,13 +130,15 @@ export function openSqliteConnection(path: string, pragmas: readonly string[] = 
     executeMultiple,
     transaction: async () => {
       // Prisma wants one for some of what it does in a transaction of ours.
-      if (database.inTransaction) {
-        run('SAVEPOINT inner_one')
-        const goBack = () => [run('ROLLBACK TO inner_one'), run('RELEASE inner_one')]
-        return inside(() => run('RELEASE inner_one'), goBack)
+      if (database.open && database.inTransaction) {
+        control('SAVEPOINT inner_one')
+        return inside(
+          () => control('RELEASE inner_one'),
+          () => rollback('ROLLBACK TO inner_one; RELEASE inner_one'),
+        )
       }
-      run('BEGIN IMMEDIATE')
-      return inside(commit, () => run('ROLLBACK'))
+      control('BEGIN IMMEDIATE')
+      return inside(commit, () => rollback())
     },
     batch: unused,
     migrate: unused,
@@ -112,6 +146,8 @@ export function openSqliteConnection(path: string, pragmas: readonly string[] = 
     reconnect: unused,
     close: () => {
       prepared.clear()
+      // Statements keep the file open until they are collected, and with it the lock of a transaction that nobody ends any more.
+      if (!committing) rollback()
       if (database.open) database.close()
     },
     get closed() {

@@ -30,7 +30,7 @@ export function transactionsOn(connection: LibSqlClient, models: SqliteClient, l
       longestMs,
     )
     try {
-      const tx: Tx = withOwn(models, statementsOn(connection), refuseIfOver)
+      const tx: Tx = withOwn(models, statementsOn(connection, refuseIfOver), refuseIfOver)
       const result = await Promise.race([work(tx), hangs.promise])
       open = false
       await transaction.commit()
@@ -46,8 +46,12 @@ export function transactionsOn(connection: LibSqlClient, models: SqliteClient, l
   }
 }
 
-function statementsOn(connection: LibSqlClient): Statements {
-  const run = (sql: string, values: readonly unknown[]) => connection.execute({ sql, args: values.map(stored) })
+/** `check` is asked before each. */
+function statementsOn(connection: LibSqlClient, check: () => void = () => undefined): Statements {
+  const run = async (sql: string, values: readonly unknown[]) => {
+    check()
+    return await connection.execute({ sql, args: values.map(stored) })
+  }
   return {
     findRows: findRowsOnSqlite(connection),
     $executeRawUnsafe: async (sql, ...values) => (await run(sql, values)).rowsAffected,

@@ -90,7 +90,7 @@ export function createWrite(client: OpenClient, onError: (error: unknown) => voi
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       // Who was let go on by the last commit may have the next thing to record.
       if (next.shared) await immediate()
-      if (next.shared && client.closed()) next.failed(new Error('The store was closed before this was written.'))
+      if (client.closed()) next.failed(new Error('The store was closed before this was written.'))
       else if (next.shared && queue[0]?.shared === true) await together(next)
       else await next.alone()
     }
@@ -168,11 +168,11 @@ export function isMissing(error: unknown): boolean {
   return codeOf(error) === 'P2025'
 }
 
-/** A deadlock or lock wait timeout on MySQL, a busy database on SQLite: the same work may succeed when run again. */
+/** A deadlock or lock wait timeout on MySQL: the same work may succeed when run again. For a busy database SQLite has waited already. */
 function isTransient(error: unknown): boolean {
   if (codeOf(error) === 'P2034') return true
   const message = error instanceof Error ? error.message : ''
-  return /deadlock|lock wait timeout|record has changed since last read|SQLITE_BUSY|database is locked/i.test(message)
+  return /deadlock|lock wait timeout|record has changed since last read/i.test(message)
 }
 
 function codeOf(error: unknown): unknown {

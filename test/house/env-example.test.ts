@@ -57,6 +57,25 @@ describe('a secret in a file', () => {
     expect(readConfig('api', Object.fromEntries(files))).toEqual(readConfig('api', secrets))
   })
 
+  it('may hold several retired keys, one a line; a key that is not all of base64 is refused', () => {
+    const keys = [2, 3].map((byte) => Buffer.alloc(32, byte))
+    const file = join(folder, 'retired')
+    writeFileSync(file, keys.map((key) => `${key.toString('base64')}\n`).join(''))
+    const { retiredMasterKeys } = readConfig('api', {
+      ...secrets,
+      TOOLFERRY_RETIRED_MASTER_KEYS: undefined,
+      TOOLFERRY_RETIRED_MASTER_KEYS_FILE: file,
+    }).secrets
+    expect(retiredMasterKeys).toEqual(keys)
+    const two = keys.map((key) => key.toString('base64')).join('')
+    expect(() => readConfig('api', { TOOLFERRY_MASTER_KEY: two })).toThrow(/TOOLFERRY_MASTER_KEY must be 32 bytes/)
+  })
+
+  it('that stands where its file should be named is not repeated', () => {
+    const given = { DATABASE_URL_FILE: 'mysql://toolferry:hunter2@db/toolferry' }
+    expect(() => readConfig('api', given)).toThrow(/^DATABASE_URL_FILE: (?!.*hunter2)/)
+  })
+
   it('is refused when it is not there or given twice, by the name of its variable', () => {
     const file = join(folder, 'none')
     expect(() => readConfig('api', { TOOLFERRY_ADMIN_KEY_FILE: file })).toThrow(

@@ -67,3 +67,48 @@ it('a write that hangs is rolled back and refused anything more, and the next on
   await transact((tx) => tx.$executeRawUnsafe("INSERT INTO parent VALUES ('three')"))
   expect((await connection.execute('SELECT id FROM parent')).rows).toEqual([['three']])
 })
+
+it('a transaction that begins or ends behind the close is refused, and the process lives', async () => {
+  const open = await connection.transaction()
+  connection.close()
+  await expect(open.commit()).rejects.toThrow(/closed/)
+  await expect(connection.transaction()).rejects.toThrow(/closed/)
+})
+
+it('who found the database busy can write once it is free', async () => {
+  const other = openSqliteConnection(join(folder, 'test.db'))
+  try {
+    const theirs = await other.transaction()
+    await expect(connection.transaction()).rejects.toThrow(/SQLITE_BUSY/)
+    await theirs.rollback()
+    const ours = await connection.transaction()
+    await ours.execute("INSERT INTO parent VALUES ('one')")
+    await ours.commit()
+    expect((await other.execute('SELECT id FROM parent')).rows).toEqual([['one']])
+  } finally {
+    other.close()
+  }
+})
+
+it('a transaction that nobody ended does not outlive its connection', async () => {
+  const open = await connection.transaction()
+  await open.execute("INSERT INTO parent VALUES ('one')")
+  connection.close()
+  const other = openSqliteConnection(join(folder, 'test.db'))
+  try {
+    await (await other.transaction()).rollback()
+    expect((await other.execute('SELECT id FROM parent')).rows).toEqual([])
+  } finally {
+    other.close()
+  }
+})
+
+it('a full disk is told as that', async () => {
+  const transact = transactionsOn(connection, {} as PrismaClient)
+  const [[pages]] = (await connection.execute('PRAGMA page_count')).rows as unknown as [[number]]
+  await connection.execute(`PRAGMA max_page_count = ${pages + 2}`)
+  const large = transact((tx) => tx.$executeRawUnsafe('INSERT INTO parent VALUES (?)', 'x'.repeat(100_000)))
+  await expect(large).rejects.toThrow(/full/)
+  await transact((tx) => tx.$executeRawUnsafe("INSERT INTO parent VALUES ('one')"))
+  expect((await connection.execute('SELECT id FROM parent')).rows).toEqual([['one']])
+})
