@@ -52,7 +52,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const database = `toolferry_e2e_${randomBytes(6).toString('hex')}`
   const admin = await createConnection(SERVER)
   // Two clusters at once are a dozen processes with ten connections each.
-  await admin.query('SET GLOBAL max_connections = GREATEST(@@GLOBAL.max_connections, 500)')
+  await admin.query('SET GLOBAL max_connections = CAST(GREATEST(@@GLOBAL.max_connections, 500) AS SIGNED)')
   await admin.query(`CREATE DATABASE ${database}`)
   await admin.query(`USE ${database}`)
   const temporal = await startTestTemporal(NAMESPACE)
